@@ -1,0 +1,50 @@
+"""What is wrong with a document, and where: the one shape in which every check answers (S27)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """Only errors block publishing or starting; warnings are shown."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong. `place` is a JSON Pointer into the document, `line` its 1-based line where the text is known."""
+
+    code: str
+    message: str
+    place: str = ""
+    severity: Severity = Severity.ERROR
+    line: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The shape of S27 in the API: `{code, severity, message, place, line?}`."""
+        found = asdict(self) | {"severity": str(self.severity)}
+        if self.line is None:
+            del found["line"]
+        return found
+
+
+def errors(problems: Iterable[Problem]) -> list[Problem]:
+    """Those that block."""
+    return [problem for problem in problems if problem.severity is Severity.ERROR]
+
+
+def pointer(*parts: str | int) -> str:
+    """A JSON Pointer (RFC 6901) to the item named by the keys and indexes in `parts`."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` Did you mean "…"?` for a near miss, else an empty string; to be appended to a message."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f' Did you mean "{near[0]}"?' if near else ""
