@@ -1,0 +1,18 @@
+"""Which address leads where."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from relorch import views
+
+handler400 = "relorch.lib.http.handler400"
+handler403 = "relorch.lib.http.handler403"
+handler404 = "relorch.lib.http.handler404"
+handler500 = "relorch.lib.http.handler500"
+
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,24 @@
+"""Is it alive, is it ready?"""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from relorch import readiness
+
+
+@never_cache
+@require_safe
+async def healthz(request: HttpRequest) -> JsonResponse:
+    """The process answers. Touches neither database nor broker."""
+    return JsonResponse({"status": "alive"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when work would be done: database, migrations, broker, worker; else 503. What is wrong is named, without details (the log has them)."""
+    found = readiness.look()
+    return JsonResponse({"status": found.status, "checks": found.checks}, status=200 if found.ready else 503)
