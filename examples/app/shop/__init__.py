@@ -1,0 +1,1 @@
+"""A small shop: carts, prices, taxes, and a web server that answers for them. Standard library only."""
