@@ -41,7 +41,8 @@ class Call:
 
     `key` is the idempotency key of the attempt (a lost attempt repeated keeps it), `workspace` one folder for the whole release tree,
     `at` the time of the call in UTC, `timeout` the seconds left (None: no limit). `log` takes text in any chunking. `stopping` turns true
-    when the attempt must end now. `environment` holds the `RELORCH_*` values for scripts.
+    when the attempt must end now. `environment` holds the `RELORCH_*` values for scripts, `secrets` the values of the secrets that the
+    arguments were made from: the connector masks them in what it logs and says.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Call:
     log: Callable[[str], None] = _silent
     stopping: Callable[[], bool] = _never
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,25 @@
+"""Which connectors there are. A new one is a file beside this one and a line here."""
+
+from __future__ import annotations
+
+from processes.problems import did_you_mean
+from releases.connectors.base import Connector
+from releases.connectors.http import Http
+from releases.connectors.noop import Noop
+from releases.connectors.script import Script
+from releases.connectors.timer import Timer
+
+_ALL: dict[str, Connector] = {found.name: found for found in (Noop(), Script(), Http(), Timer())}
+
+
+def connector(name: str) -> Connector:
+    """The connector of that name. Raises KeyError with what was meant, perhaps."""
+    try:
+        return _ALL[name]
+    except KeyError:
+        raise KeyError(f'there is no connector "{name}"; there is {", ".join(_ALL)}.{did_you_mean(name, _ALL)}') from None
+
+
+def names() -> tuple[str, ...]:
+    """All names, in the order in which people should see them."""
+    return tuple(_ALL)
