@@ -33,7 +33,15 @@ FORMS: dict[str, Callable[[str], str]] = {
     "shell": shlex.quote,
 }
 
-SECRETS = ["hunter2-hunter2", "it's \"quoted\" & <tagged> $HOME `x` \\ end", "pässwörter/öffnen+1==", "line one of it\nline two of it\n", "a b%c?d=e&f#g!~*()", "x" * 70, "{\"k\": [1, 2]}"]
+SECRETS = [
+    "hunter2-hunter2",
+    'it\'s "quoted" & <tagged> $HOME `x` \\ end',
+    "pässwörter/öffnen+1==",
+    "line one of it\nline two of it\n",
+    "a b%c?d=e&f#g!~*()",
+    "x" * 70,
+    '{"k": [1, 2]}',
+]
 
 
 def _remains(secret: str, text: str) -> bool:
@@ -62,7 +70,14 @@ def test_every_form_is_masked_at_every_cut(form: str, secret: str) -> None:
 def test_pieces_give_what_the_whole_gives(data: st.DataObject) -> None:
     alphabet = st.text("ab01Z=\n\r '\"/+%é", min_size=4, max_size=14)
     secrets = data.draw(st.lists(alphabet, min_size=1, max_size=4))
-    parts = data.draw(st.lists(st.one_of(alphabet, st.sampled_from(secrets), st.sampled_from(secrets).flatmap(lambda secret: st.sampled_from([form(secret) for form in FORMS.values()]))), max_size=8))
+    parts = data.draw(
+        st.lists(
+            st.one_of(
+                alphabet, st.sampled_from(secrets), st.sampled_from(secrets).flatmap(lambda secret: st.sampled_from([form(secret) for form in FORMS.values()]))
+            ),
+            max_size=8,
+        )
+    )
     text = "".join(parts)
     masker, position, out = Masker(secrets), 0, ""
     while position < len(text):
