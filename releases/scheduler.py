@@ -198,3 +198,22 @@ def outcome(flow: Flow, facts: Mapping[str, Fact], answers: Iterable[Answer]) ->
     if causes or any(fact.state is Run.IGNORED for fact in facts.values()):
         return Release.PARTIALLY_SUCCEEDED
     return Release.SUCCEEDED
+
+
+_URGENT = (Run.INTERRUPTED, Run.ON_HOLD, Run.WAITING, Run.RUNNING, Run.QUEUED)
+
+
+def phase_state(flow: Flow, *, decided: bool, closed: bool, facts: Mapping[str, Fact]) -> str:
+    """The derived state of a phase (S5): pending; while open the most urgent of its runs; closed: bad, skipped or satisfied.
+
+    `facts` are those of all its activities. Bad is what a phase depending on this one alone would meet a cause of.
+    """
+    if not decided:
+        return "pending"
+    if not closed:
+        here = {fact.state for fact in facts.values()}
+        urgent = next((state for state in _URGENT if state in here), Run.RUNNING)
+        return str(Run.RUNNING if urgent is Run.QUEUED else urgent)
+    if any(not flow.steps[cause].optional for key, fact in facts.items() for cause in carried(key, fact)):
+        return "bad"
+    return "skipped" if all(fact.state is Run.SKIPPED for fact in facts.values()) else "satisfied"

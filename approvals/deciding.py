@@ -1,0 +1,97 @@
+"""May this person decide this, now? One policy for every door: page, mail, API, bulk (S14). Denies on any doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+
+from approvals.models import SignOff
+from processes.blueprint import Approval
+from processes.quorum import Line, Rule, Verdict, Vote, verdict
+from releases.flows import compiled
+from releases.models import Attempt, Release, RunPerson
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The rule of one attempt with the people there are now, and the votes so far. People are written as e-mail addresses."""
+
+    approval: Approval
+    rule: Rule
+    votes: tuple[Vote, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the rule says of the votes."""
+        return verdict(self.rule, self.votes)
+
+
+def approval_of(attempt: Attempt) -> Approval:
+    """The approval of the activity; a manual one without has the defaults."""
+    return compiled(attempt.run.release.version_id).steps[attempt.run.key].activity.approval or Approval()
+
+
+def case_of(attempt: Attempt, votes: Sequence[SignOff] | None = None) -> Case:
+    """The case as it stands: lines with the members their groups have now, exclusions, votes on the packet that holds."""
+    approval = approval_of(attempt)
+    asked = (attempt.request or {}).get("lines") or []
+    members: list[set[str]] = [set() for _ in asked]
+    for line, email in _deciders(attempt.run_id):
+        if line < len(members):
+            members[line].add(email)
+    cast = list(attempt.sign_offs.select_related("person", "for_person")) if votes is None else list(votes)
+    rule = Rule(
+        lines=tuple(Line(count=int(said["count"]), of=frozenset(members[n])) for n, said in enumerate(asked)),
+        order=approval.order,
+        reject_when=approval.reject_when,
+        excluded=frozenset(excluded(attempt, approval)),
+    )
+    return Case(
+        approval,
+        rule,
+        tuple(
+            Vote(person=vote.person.email, approve=vote.decision == SignOff.Decision.APPROVE, for_=vote.for_person and vote.for_person.email, stale=vote.stale)
+            for vote in cast
+        ),
+    )
+
+
+def _deciders(run_id: int) -> list[tuple[int, str]]:
+    people = RunPerson.objects.filter(run_id=run_id, role=RunPerson.DECIDER)
+    return [
+        *people.filter(user__is_active=True).values_list("line", "user__email"),
+        *people.filter(group__user__is_active=True).values_list("line", "group__user__email"),
+    ]
+
+
+def excluded(attempt: Attempt, approval: Approval) -> set[str]:
+    """The e-mail addresses of those whom `exclude` keeps from deciding (S14)."""
+    release = attempt.run.release
+    found: set[str] = set()
+    if "starter" in approval.exclude:
+        found.add(release.starter.email)
+    if "author" in approval.exclude and release.version:
+        found |= set(release.version.authors.values_list("email", flat=True))
+        if release.version.published_by:
+            found.add(release.version.published_by.email)
+    if "earlier_approvers" in approval.exclude:
+        found |= earlier_approvers(release, attempt.run.key)
+    return found
+
+
+def earlier_approvers(release: Release, key: str) -> set[str]:
+    """Whoever approved an activity upstream, in this release or a parent."""
+    found: set[str] = set()
+    where: Release | None = release
+    while where is not None:
+        upstream = compiled(where.version_id).flow.upstream_of_step(key)
+        approvals = SignOff.objects.filter(attempt__run__release=where, attempt__run__key__in=upstream, decision=SignOff.Decision.APPROVE)
+        people = get_user_model().objects.filter(Q(sign_offs__in=approvals))
+        found |= set(people.values_list("email", flat=True))
+        run: Any = where.parent_run
+        where, key = (run.release, run.key) if run else (None, "")
+    return found

@@ -1,0 +1,38 @@
+"""What exactly is being decided on: the packet, a function of the attempt's row and its version, and its hash (S17)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from approvals.models import Packet
+from releases.asking import hash_of
+from releases.models import Attempt
+from relorch.audit.chain import instant
+
+
+def content_of(attempt: Attempt) -> dict[str, Any]:
+    """The packet: which activity of which release and version, the values bound, the author's text with its values filled in, and what was filled in."""
+    release = attempt.run.release
+    return {
+        "release": release.pk,
+        "activity": attempt.run.key,
+        "attempt": attempt.number,
+        "process": release.process.identifier,
+        "version": {"number": release.version.number, "hash": release.version.hash},
+        "asked_at": instant(attempt.asked_at) if attempt.asked_at else "",
+        "bound": attempt.bound or {},
+        "shown": attempt.request or {},
+        "filled": attempt.filled or {},
+    }
+
+
+def current_hash(attempt: Attempt) -> str:
+    """The hash of the packet as it is now."""
+    return hash_of(content_of(attempt))
+
+
+def stored(attempt: Attempt, at: datetime) -> Packet:
+    """The packet as it is now, kept with the first vote on it."""
+    content = content_of(attempt)
+    return Packet.objects.get_or_create(attempt=attempt, hash=hash_of(content), defaults={"content": content, "created_at": at})[0]

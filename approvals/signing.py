@@ -1,0 +1,197 @@
+"""The verb of people: to decide. One door for page, mail and API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from approvals import packets
+from approvals.deciding import Case, case_of
+from approvals.models import SignOff
+from processes.blueprint import Variable
+from processes.problems import Problem, errors
+from processes.quorum import may_decide
+from processes.variables import resolve_inputs
+from releases.attempts import claim_of
+from releases.engine import Actor, End, Work, locked
+from releases.flows import compiled
+from releases.models import Attempt, Release
+from releases.planning import knows
+from releases.sealing import seal_of
+from releases.states import Run
+from relorch.lib.errors import Conflict, Invalid, NotAllowed
+
+LONGEST_COMMENT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What came of a vote: the row, whether it is the person's first on this attempt, and the verdict with it (open, approved, rejected …)."""
+
+    sign_off: SignOff
+    is_first: bool
+    verdict: str
+
+
+def sign_off(
+    *,
+    release: int,
+    activity: str,
+    person: Any,
+    actor: Actor,
+    decision: str,
+    comment: str = "",
+    fields: Mapping[str, Any] | None = None,
+    packet: str = "",
+    by_token: bool = False,
+    address: str | None = None,
+    form: bool = False,
+) -> Signed:
+    """Give or change a vote; with the vote that makes a verdict the activity ends and what follows starts, in the same transaction (S16).
+
+    `packet` is the hash that the person saw: another one is refused. Raises LookupError (no such waiting activity), NotAllowed (not entitled,
+    excluded, a token), Conflict (settled, closed, not yet asked, another packet), Invalid (comment or fields).
+    """
+    problems = []
+    if decision not in SignOff.Decision.values:
+        problems.append(Problem("not_an_option", f'"{decision}" is no decision: approve or reject.', "/decision"))
+    if len(comment) > LONGEST_COMMENT:
+        problems.append(Problem("too_long", f"A comment has at most {LONGEST_COMMENT:,} characters.", "/comment"))
+    if problems:
+        raise Invalid("invalid_decision", "The decision cannot be taken as it is.", problems)
+    with locked(release, actor=actor) as work:
+        attempt = _waiting(work, release, activity)
+        case = case_of(attempt)
+        _may(case, person, by_token=by_token)
+        if packet and packet != packets.current_hash(attempt):
+            raise Conflict("packet_changed", "What you saw has changed since: look at it again.", state=Run.WAITING)
+        _complete(case, decision, comment, attempt, fields, form=form)
+        if fields is not None:
+            _fill(work, attempt, fields, form=form)
+        stored = packets.stored(attempt, work.at)
+        vote, is_first = SignOff.objects.update_or_create(
+            attempt=attempt,
+            person=person,
+            defaults={"packet": stored, "decision": decision, "comment": comment, "door": actor.door, "address": address, "at": work.at, "stale": False},
+        )
+        work.say(
+            "sign_off.given" if is_first else "sign_off.changed",
+            release,
+            activity,
+            reason=comment,
+            decision=decision,
+            packet=stored.hash,
+            address=address or "",
+        )
+        case = case_of(attempt)
+        verdict = case.verdict.state
+        if verdict in ("approved", "rejected"):
+            _settle(work, attempt, case, Run.SUCCEEDED if verdict == "approved" else Run.REJECTED, comment)
+    return Signed(vote, is_first, verdict)
+
+
+def _waiting(work: Work, release: int, activity: str) -> Attempt:
+    """The attempt that waits for people. Raises LookupError, Conflict saying what happened and who decided."""
+    attempt = (
+        Attempt.objects.select_related(
+            "run__release__version__process", "run__release__starter", "run__release__process", "run__release__version__published_by"
+        )
+        .filter(run__release_id=release, run__key=activity, run__type="manual")
+        .order_by("-number")
+        .first()
+    )
+    if attempt is None:
+        run = Release.objects.get(pk=release).runs.filter(key=activity, type="manual").first()
+        if run is None:
+            raise LookupError(activity)
+        raise Conflict("not_waiting", f"This activity is {run.state}: nobody is asked.", state=run.state)
+    state = work.release(release).state
+    if attempt.state != Run.WAITING or state not in ("running", "held"):
+        raise Conflict("settled", _how_it_ended(attempt), state=attempt.run.state)
+    return attempt
+
+
+def _how_it_ended(attempt: Attempt) -> str:
+    last = attempt.sign_offs.select_related("person").order_by("-at").first()
+    if last is not None and attempt.run.state in (Run.SUCCEEDED, Run.REJECTED, Run.ON_HOLD):
+        word = "approved" if last.decision == SignOff.Decision.APPROVE else "rejected"
+        return f"Already {word} by {last.person} at {last.at:%Y-%m-%d %H:%M:%S} UTC."
+    return f"No longer needed: this activity is {attempt.run.state}."
+
+
+def _may(case: Case, person: Any, *, by_token: bool) -> None:
+    if not person.is_active:
+        raise NotAllowed("not_entitled", "This account is not active.")
+    if by_token and not case.approval.allow_tokens:
+        raise NotAllowed("token_may_not_decide", "A token may propose and comment; deciding takes a person who is signed in.")
+    answer = may_decide(case.rule, case.votes, person.email)
+    if answer == "not_yet_asked":
+        raise Conflict("not_yet_asked", "You are asked once the lines before yours are filled.", state=Run.WAITING)
+    if answer == "excluded":
+        raise NotAllowed("excluded", "You cannot decide here: this approval excludes its starter, author or earlier approvers.")
+    if answer != "yes":
+        raise NotAllowed("not_entitled", "You are not among those who decide here.")
+
+
+def _complete(case: Case, decision: str, comment: str, attempt: Attempt, fields: Mapping[str, Any] | None, *, form: bool) -> None:
+    """What must be there: a comment where the approval wants one, the required fields with an approval (S17a)."""
+    problems = []
+    wants = case.approval.comment
+    if not comment.strip() and (wants == "required" or (wants == "required_on_reject" and decision == SignOff.Decision.REJECT)):
+        problems.append(Problem("required", "Say why: this approval wants a comment.", "/comment"))
+    if decision == SignOff.Decision.APPROVE:
+        given = {**(attempt.filled or {}), **(fields or {})}
+        _, found = resolve_inputs(_specs(attempt), given, form=form, people=knows)
+        problems += [Problem(p.code, p.message, p.place.replace("/inputs/", "/fields/"), p.severity) for p in errors(found)]
+    if problems:
+        raise Invalid("invalid_decision", "The decision cannot be taken as it is.", problems)
+
+
+def _specs(attempt: Attempt) -> dict[str, Variable]:
+    return compiled(attempt.run.release.version_id).steps[attempt.run.key].activity.fields
+
+
+def _fill(work: Work, attempt: Attempt, fields: Mapping[str, Any], *, form: bool) -> None:
+    """Fields belong to the attempt and are part of the packet: a vote that changes them makes the earlier votes stale (S17a)."""
+    specs = {name: spec.model_copy(update={"required": False, "required_if": None}) for name, spec in _specs(attempt).items()}
+    values, problems = resolve_inputs(specs, {**(attempt.filled or {}), **fields}, form=form, people=knows)
+    if errors(problems):
+        raise Invalid(
+            "invalid_fields",
+            "Some fields cannot be taken as they are.",
+            [Problem(p.code, p.message, p.place.replace("/inputs/", "/fields/")) for p in problems],
+        )
+    if values != (attempt.filled or {}):
+        attempt.filled = values
+        Attempt.objects.filter(pk=attempt.pk).update(filled=values)
+        if attempt.sign_offs.exclude(stale=True).update(stale=True):
+            work.say("sign_off.stale", attempt.run.release_id, attempt.run.key)
+
+
+def _settle(work: Work, attempt: Attempt, case: Case, state: Run, comment: str) -> None:
+    claim = claim_of(attempt)
+    votes = list(attempt.sign_offs.select_related("person", "packet").filter(stale=False))
+    decision = {
+        "packet": votes[-1].packet.hash,
+        "votes": [{"by": vote.person.email, "decision": vote.decision, "packet": vote.packet.hash} for vote in votes],
+    }
+    outputs = dict(attempt.filled or {}) if state is Run.SUCCEEDED else {}
+    work.finish(
+        [
+            End(
+                claim.attempt,
+                claim.run,
+                state,
+                claim.fence,
+                Run.WAITING,
+                outputs=outputs,
+                code="" if state is Run.SUCCEEDED else "rejected",
+                message=comment,
+                seal=seal_of(claim.attempt, decision),
+                decision=decision,
+                number=claim.number,
+                final=True,
+            )
+        ]
+    )

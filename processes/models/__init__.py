@@ -1,0 +1,9 @@
+"""What a release follows: processes being edited, their published versions, and sets of input values."""
+
+from processes.models.draft import DraftActivity, DraftPhase
+from processes.models.inputs import InputSet
+from processes.models.permissions import ProcessGroupPermission, ProcessUserPermission
+from processes.models.process import Process
+from processes.models.version import DraftEdit, ProcessVersion
+
+__all__ = ["DraftActivity", "DraftEdit", "DraftPhase", "InputSet", "Process", "ProcessGroupPermission", "ProcessUserPermission", "ProcessVersion"]

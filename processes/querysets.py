@@ -1,0 +1,36 @@
+"""Which processes?"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from django.db import models
+
+from processes.access import Permission, processes_with
+
+
+class ProcessQuerySet(models.QuerySet):
+    """Processes, gotten only through permission."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Those this person may see: any permission on a process shows it."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.is_superuser:
+            return self
+        return self.filter(processes_with(user, *Permission))
+
+    def startable_by(self, user: Any) -> Self:
+        """Those this person may start, not archived and published at least once."""
+        open_ones = self.filter(models.Exists(self.model.objects.filter(pk=models.OuterRef("pk"), versions__isnull=False)), archived_at__isnull=True)
+        if user.is_superuser:
+            return open_ones
+        return open_ones.filter(processes_with(user, Permission.START))
+
+
+class InputSetQuerySet(models.QuerySet):
+    """Input sets, as visible as their process."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Those of processes that this person may see."""
+        return self.filter(process__in=self.model._meta.get_field("process").related_model.objects.visible_to(user))

@@ -1,0 +1,120 @@
+"""What a manual activity asks, worked out before it waits: the request shown, the values that the decision is about, and who is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+
+from processes.blueprint import Activity, Approval, Requirement
+from processes.expressions import render
+from releases.flows import compiled
+from releases.models import Release, RunPerson
+from releases.names import names_of, paths_of
+from relorch.lib import secrets
+from relorch.lib.sealing import seal
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to people: `shown` is the author's text with its values filled in, `bound` the values that the decision is about (S17)."""
+
+    shown: Mapping[str, Any]
+    bound: Mapping[str, Any]
+    bound_hash: str
+    people: tuple[tuple[str, int, str], ...]
+    """(role, line, `user:…` or `group:…`)"""
+    due: int | None
+
+
+def owners_of(release: Release, key: str) -> tuple[str, ...]:
+    """Who is responsible: the activity's owners, else its phase's, else the process's."""
+    flow = compiled(release.version_id).flow
+    return flow.steps[key].owners or flow.phases[flow.phase_of[key]].owners or flow.blueprint.owners
+
+
+def request_for(release: Release, key: str) -> Request:
+    """The request of this activity as things are now. Raises ExpressionError."""
+    flow = compiled(release.version_id).flow
+    activity = flow.steps[key]
+    approval = activity.approval or Approval()
+    shown_template = _shown(activity)
+    names = names_of(release, paths_of(shown_template), phase=flow.phase_of[key])
+    shown = render(shown_template, names)
+    owners = owners_of(release, key)
+    lines = [line if line.of else Requirement(count=line.count, of=owners) for line in approval.requires or (Requirement(count=1, of=owners),)]
+    shown |= {
+        "lines": [{"count": line.count, "of": list(line.of)} for line in lines],
+        "owners": list(owners),
+        "order": approval.order,
+        "comment": approval.comment,
+    }
+    bound = bound_values(release, key)
+    people = [("owner", 0, owner) for owner in owners] + [("decider", n, who) for n, line in enumerate(lines) for who in line.of]
+    return Request(shown, bound, hash_of(bound), tuple(dict.fromkeys(people)), approval.due)
+
+
+def _shown(activity: Activity) -> dict[str, Any]:
+    return {
+        "title": activity.label,
+        "description": activity.description,
+        "instructions": activity.instructions,
+        "fields": {name: field.model_dump(by_alias=True, exclude_defaults=True, mode="json") for name, field in activity.fields.items()},
+        "tasks": [task.model_dump(by_alias=True, exclude_defaults=True, mode="json") for task in activity.tasks],
+    }
+
+
+def bound_values(release: Release, key: str) -> dict[str, Any]:
+    """The values that `binds` names; by default inputs, variables and the outputs of everything upstream. A secret is a keyed digest."""
+    flow = compiled(release.version_id).flow
+    approval = flow.steps[key].approval or Approval()
+    binds = approval.binds
+    if binds is None:
+        binds = ("inputs", "variables", *(f"activities.{step}.outputs" for step in sorted(flow.upstream_of_step(key))))
+    paths = [tuple(bind.split(".")) for bind in binds]
+    names = names_of(release, paths, phase=flow.phase_of[key], reveal=True)
+    hidden = _digests(names_of(release, paths, phase=flow.phase_of[key]), names)
+    found = {}
+    for bind, path in zip(binds, paths, strict=True):
+        value: Any = hidden
+        for part in path:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is not None and value != {}:
+            found[bind] = value
+    return found
+
+
+def _digests(hidden: Any, revealed: Any) -> Any:
+    if secrets.is_hidden(hidden):
+        return {"$digest": seal("bound secret", revealed)[:32]}
+    if isinstance(hidden, Mapping):
+        return {key: _digests(value, revealed[key]) for key, value in hidden.items()}
+    if isinstance(hidden, list):
+        return [_digests(value, revealed[n]) for n, value in enumerate(hidden)]
+    return hidden
+
+
+def hash_of(value: Any) -> str:
+    """SHA-256 of the canonical JSON (sorted keys, no spaces, UTF-8), as hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+
+def people_rows(run_id: int, release_id: int, people: Sequence[tuple[str, int, str]]) -> list[RunPerson]:
+    """Rows for those among `people` that exist; a name that nobody bears any more is left out (the verdict then says `impossible`)."""
+    emails = {who.removeprefix("user:").lower() for _, _, who in people if who.startswith("user:")}
+    groups = {who.removeprefix("group:") for _, _, who in people if who.startswith("group:")}
+    users = {user.email.lower(): user for user in get_user_model().objects.filter(email__in=emails)} if emails else {}
+    known = {group.name: group for group in Group.objects.filter(name__in=groups)} if groups else {}
+    rows = []
+    for role, line, who in people:
+        user, group = users.get(who.removeprefix("user:").lower()), known.get(who.removeprefix("group:"))
+        if who.startswith("user:") and user:
+            rows.append(RunPerson(run_id=run_id, release_id=release_id, role=role, line=line, user=user))
+        elif who.startswith("group:") and group:
+            rows.append(RunPerson(run_id=run_id, release_id=release_id, role=role, line=line, group=group))
+    return rows

@@ -1,0 +1,71 @@
+"""A subprocess is a child release (S12): prepared outside the lock, started within the tree of its parent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from processes.blueprint import Activity
+from processes.expressions import render
+from processes.models import ProcessVersion
+from processes.problems import Problem
+from releases import planning
+from releases.engine import Ref, Work
+from releases.flows import compiled
+from releases.models import ActivityRun, Release
+from releases.names import names_of, paths_of
+from releases.states import Release as State
+from releases.states import Run
+from relorch.lib.errors import Invalid
+
+_START = """
+WITH started AS (
+    UPDATE releases_attempt SET state = 'waiting', started_at = %(at)s, reference = %(reference)s::json,
+        due_at = %(at)s + %(timeout)s * interval '1 second' WHERE id = %(attempt)s AND state = 'queued' RETURNING run_id
+)
+UPDATE releases_activityrun run SET state = 'waiting', started_at = coalesce(run.started_at, %(at)s)
+FROM started WHERE run.id = started.run_id AND run.state = 'queued' RETURNING run.id
+"""
+
+
+def prepare(parent: Release, activity: Activity, ref: Ref, attempt: int, number: int) -> Callable[[Work], None]:
+    """Work out the child of this attempt; the answer starts it under the lock. Raises ExpressionError, and Invalid when its inputs do not fit."""
+    root = parent if parent.root_id == parent.pk else Release.objects.get(pk=parent.root_id)
+    run = ActivityRun.objects.get(pk=ref.id)
+    identifier = run.changes.get("process") or activity.process or ""
+    versions = ProcessVersion.objects.select_related("process")
+    # a process that only a retry named was not pinned at the start
+    version = versions.filter(pk=root.pins[identifier]).first() if identifier in root.pins else versions.filter(process__identifier=identifier).first()
+    if version is None:
+        raise Invalid("unknown_process", f'The process "{identifier}" was not published when this release started.', [Problem("unknown_process", identifier)])
+    if parent.level >= planning.MOST_LEVELS:
+        raise Invalid("too_deep", f"At most {planning.MOST_LEVELS} levels of subprocesses.")
+    names = names_of(parent, paths_of(activity.inputs), phase=compiled(parent.version_id).flow.phase_of[activity.id], reveal=True)
+    given = {**render(activity.inputs, names), **run.changes.get("inputs", {})}
+    identity, at = planning.next_id()
+    child = Release(
+        pk=identity,
+        root_id=parent.root_id,
+        parent_run=run,
+        level=parent.level + 1,
+        process=version.process,
+        version=version,
+        name=f"{parent.name}: {activity.label}" if number == 1 else f"{parent.name}: {activity.label} ({number})",
+        starter=parent.starter,
+        state=State.RUNNING,
+        started_at=at,
+        open_phases=len(compiled(version.pk).flow.blueprint.phases),
+    )
+    values = planning.values_for(child, compiled(version.pk).flow.blueprint, given)
+    child.inputs, child.variables = values.inputs, values.variables
+
+    def begin(work: Work) -> None:
+        work.cursor.execute(_START, {"at": work.at, "attempt": attempt, "reference": json.dumps({"release": identity}), "timeout": activity.timeout})
+        if work.cursor.fetchone():
+            child.started_at = work.at
+            child.save(force_insert=True)
+            work.moved(ref, Run.QUEUED, Run.WAITING)
+            work.say("activity.child_started", ref.release, ref.key, child=identity, process=identifier, version=version.number)
+            planning.begin(work, child)
+
+    return begin

@@ -1,0 +1,32 @@
+"""Ringing for workers. A ring carries nothing and may be lost, doubled or late: the sweep finds what it missed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from celery import current_app
+
+log = logging.getLogger(__name__)
+
+QUEUES = {"engine": "engine", "slow": "scripts"}
+MOST_RINGS = 8
+"""For one transaction and lane: more workers than that are not there to hear it."""
+
+
+def ring_for(rings: Mapping[str, int], *, stirred: bool = False) -> None:
+    """After a commit: wake workers for the attempts that it queued in each lane, and one for a stirred tree."""
+    for lane, queue in QUEUES.items():
+        count = min(rings.get(lane, 0), MOST_RINGS)
+        if lane == "engine":
+            count = 1 if count or stirred else 0
+        for _ in range(count):
+            ring(lane, queue)
+
+
+def ring(lane: str, queue: str) -> None:
+    """One message; a broker that does not answer costs latency and nothing else."""
+    try:
+        current_app.send_task("releases.tasks.drain", args=[lane], queue=queue, ignore_result=True)
+    except Exception as error:
+        log.warning("doorbell not rung: %s", error)

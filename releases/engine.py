@@ -1,0 +1,647 @@
+"""The one door to a release's state.
+
+`locked` opens the transaction, locks the row of the root release and gives a `Work`: everything that changes in that tree goes through it,
+in sets, each change with its event in the same transaction. Nothing is evaluated and nothing outside is called in here: what needs an
+expression (an `if`, outputs, a person's request) is left marked and the tree is *stirred*; `releases/evaluating.py` does it outside the lock
+and comes back with values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from processes.blueprint import OnFailure, Retry
+from releases import doorbell, scheduler
+from releases import statements as sql
+from releases.flows import PREPARE, Compiled, compiled
+from releases.retrying import delay_before
+from releases.scheduler import Answer, Decision, Fact
+from releases.states import BAD, CLOSED, Run, Skipped
+from releases.states import Release as State
+from relorch.audit import chain
+from relorch.audit.chain import Happening, Head
+
+LEASE = timedelta(seconds=30)
+_CLOSED = sorted(CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does it and through which door; the engine itself has no id."""
+
+    id: int | None = None
+    name: str = "relorch"
+    door: str = "engine"
+
+
+ENGINE = Actor()
+
+
+@dataclass(slots=True)
+class Tree:
+    """A locked root."""
+
+    root: int
+    head: Head
+
+
+@dataclass(slots=True)
+class ReleaseRow:
+    """What the engine knows of a release while it holds its tree."""
+
+    id: int
+    root: int
+    version: int
+    state: State
+    troubled: bool
+    parent_run: int | None
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A run by its place."""
+
+    id: int
+    release: int
+    root: int
+    phase: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An attempt that a worker holds, with the fence under which its answer will be taken."""
+
+    attempt: int
+    run: Ref
+    fence: int
+    number: int
+    key: str
+    effect: str = "keyed"
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an attempt ended: `state` succeeded, failed, rejected or expired; `was` and `fence` guard it."""
+
+    attempt: int
+    run: Ref
+    state: Run
+    fence: int = 0
+    was: Run = Run.RUNNING
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    code: str = ""
+    message: str = ""
+    seal: str = ""
+    decision: Mapping[str, Any] | None = None
+    number: int = 0
+    final: bool = False
+    """No retry by policy (stop, a person's decision)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One change of state, for previews: `release` and `activity` ("" for the release itself), from and to."""
+
+    release: int
+    activity: str
+    before: str
+    after: str
+
+
+class Work:
+    """One transaction over locked trees. Use it only inside `locked` or `locked_free`."""
+
+    def __init__(
+        self, cursor: Any, at: datetime, trees: dict[int, Tree], actor: Actor = ENGINE, *, worker: str = "", appetite: Mapping[str, int] | None = None
+    ) -> None:
+        self.cursor = cursor
+        self.at = at
+        self.trees = trees
+        self.actor = actor
+        self.worker = worker
+        self.appetite = dict(appetite or {})
+        self.claims: list[Claim] = []
+        self.moves: list[Move] = []
+        self.rings: Counter[str] = Counter()
+        self.stirred: set[int] = set()
+        self._releases: dict[int, ReleaseRow] = {}
+        self._happenings: list[Happening] = []
+        self._closed: list[Ref] = []
+        self._ready_runs: list[tuple[Ref, Decision]] = []
+        self._ready_phases: list[tuple[int, int, int, str]] = []
+        self._to_close: list[tuple[int, int, int, str]] = []
+        self._to_queue: list[tuple[Ref, Run, Mapping[str, int], float]] = []
+        self._facts: dict[int, tuple[dict[str, Fact], list[Answer]]] = {}
+
+    # --- what is there ------------------------------------------------------------------------------------------------------------
+
+    def release(self, release_id: int) -> ReleaseRow:
+        """The release, read under the lock."""
+        self.load([release_id])
+        return self._releases[release_id]
+
+    def load(self, ids: Iterable[int]) -> None:
+        """Read the releases that are not known yet, in one statement."""
+        missing = [i for i in set(ids) if i not in self._releases]
+        if missing:
+            self.cursor.execute(sql.RELEASES, (missing,))
+            for i, root, version, state, troubled, parent_run, level in self.cursor.fetchall():
+                self._releases[i] = ReleaseRow(i, root, version, State(state), troubled, parent_run, level)
+
+    def forget(self, release_id: int) -> None:
+        """Read it again: a verb has changed it."""
+        self._releases.pop(release_id, None)
+        self._facts.pop(release_id, None)
+
+    def compiled(self, release_id: int) -> Compiled:
+        """The compiled graph that this release follows."""
+        return compiled(self.release(release_id).version)
+
+    def say(self, verb: str, release: int, subject: str = "", reason: str = "", **data: Any) -> None:
+        """Add an event to the tree's stream; it is written with the change, at the end of the transaction."""
+        root = self.release(release).root
+        self._happenings.append(Happening(f"release:{root}", verb, subject, self.actor.id, self.actor.name, self.actor.door, reason, release, data))
+
+    def moved(self, run: Ref, before: str, after: str) -> None:
+        """Remember a change of state for a preview."""
+        self.moves.append(Move(run.release, run.key, before, after))
+
+    def stir(self, root: int) -> None:
+        """Something in this tree must be evaluated outside the lock."""
+        self.stirred.add(root)
+
+    def begin(self, release_id: int) -> None:
+        """Give a release that has just started its phases and runs, and decide what depends on nothing."""
+        row = self.release(release_id)
+        flow = self.compiled(release_id).flow
+        phases = list(flow.phases.values())
+        self.cursor.execute(
+            sql.INSERT_PHASES,
+            {
+                "release": release_id,
+                "root": row.root,
+                "keys": [phase.id for phase in phases],
+                "unmet": [flow.unmet_of_phase(phase.id) for phase in phases],
+                "totals": [len(phase.activities) for phase in phases],
+            },
+        )
+        ids = {key: phase for phase, key in self.cursor.fetchall()}
+        steps = list(flow.steps.values())
+        self.cursor.execute(
+            sql.INSERT_RUNS,
+            {
+                "release": release_id,
+                "root": row.root,
+                "phases": [ids[flow.phase_of[step.id]] for step in steps],
+                "keys": [step.id for step in steps],
+                "types": [step.type for step in steps],
+                "recovers": [step.recovers for step in steps],
+                "unmet": [flow.unmet_of_step(step.id) for step in steps],
+            },
+        )
+        self._ready_phases += [(ids[phase.id], release_id, row.root, phase.id) for phase in phases if not phase.depends_on]
+
+    # --- ends ---------------------------------------------------------------------------------------------------------------------
+
+    def finish(self, ends: Sequence[End]) -> list[End]:
+        """Record the ends of attempts and go on with what they made ready. Returns those that came too late; nothing of them is kept but an event."""
+        if not ends:
+            return []
+        self.load(end.run.release for end in ends)
+        endings = [self._ending(end) for end in ends]
+        dump = json.dumps
+        self.cursor.execute(
+            sql.FINISH,
+            {
+                "at": self.at,
+                "closed": _CLOSED,
+                "attempts": [end.attempt for end in ends],
+                "fences": [end.fence for end in ends],
+                "was": [end.was for end in ends],
+                "states": [end.state for end in ends],
+                "ends": [ending for ending, _ in endings],
+                "outcomes": [end.state if ending is Run.ON_HOLD else "" for end, (ending, _) in zip(ends, endings, strict=True)],
+                "outputs": [dump(end.outputs) if end.outputs else "{}" for end in ends],
+                "codes": [end.code for end in ends],
+                "messages": [end.message[:10_000] for end in ends],
+                "seals": [end.seal for end in ends],
+                "decisions": [None if end.decision is None else dump(end.decision) for end in ends],
+            },
+        )
+        taken = {row[0]: row for row in self.cursor.fetchall()}
+        late = []
+        for end, (ending, delay) in zip(ends, endings, strict=True):
+            row = taken.get(end.attempt)
+            if row is None:
+                late.append(end)
+                self.say("attempt.late_result_refused", end.run.release, end.run.key, fence=end.fence, result=end.state)
+                continue
+            ref = Ref(*row[1:6])
+            self.moved(ref, end.was, ending)
+            said: dict[str, Any] = {"attempt": row[7]}
+            if end.state is not Run.SUCCEEDED:
+                said |= {"code": end.code, "message": end.message[:500]}
+            self.say(f"activity.{end.state}", ref.release, ref.key, **said)
+            if delay is not None:
+                self._to_queue.append((ref, Run.QUEUED, {}, delay))
+            elif ending in CLOSED:
+                self._close_run(ref, ending)
+            else:
+                self.say(f"activity.{ending}", ref.release, ref.key, **said)
+        return late
+
+    def _ending(self, end: End) -> tuple[Run, float | None]:
+        """The state of the run after this end of its attempt, and the delay of the next attempt when policy grants one."""
+        if end.state is Run.SUCCEEDED:
+            return Run.SUCCEEDED, None
+        activity = self.compiled(end.run.release).steps[end.run.key].activity
+        if end.state is Run.FAILED:
+            delay = None if end.final else delay_before(activity.retry or Retry(), end.number + 1)
+            if delay is not None:
+                return Run.QUEUED, delay
+            return {OnFailure.HOLD: Run.ON_HOLD, OnFailure.FAIL: Run.FAILED, OnFailure.IGNORE: Run.IGNORED}[activity.on_failure], None
+        approval = activity.approval
+        if end.state is Run.REJECTED:
+            return (Run.REJECTED if approval and approval.on_reject == "fail" else Run.ON_HOLD), None
+        return (Run.EXPIRED if approval and approval.on_expiry == "reject" else Run.ON_HOLD), None
+
+    def _close_run(self, ref: Ref, state: Run) -> None:
+        self._closed.append(ref)
+        if state in BAD:
+            self.trouble(ref.release)
+            flow = self.compiled(ref.release).flow
+            if flow.blueprint.fail_fast and not flow.steps[ref.key].optional:
+                self._fail_fast(ref)
+
+    def trouble(self, release_id: int) -> None:
+        """From now on causes and answers (S6) count in this release."""
+        row = self.release(release_id)
+        self._facts.pop(release_id, None)
+        if not row.troubled:
+            row.troubled = True
+            self.cursor.execute("UPDATE releases_release SET troubled = true WHERE id = %s", (release_id,))
+
+    def close(self, ref: Ref, state: Run) -> None:
+        """A verb has closed this run by its own statement: count it and go on."""
+        self._close_run(ref, state)
+
+    def _fail_fast(self, cause: Ref) -> None:
+        """S8: everything not yet closed outside the failure paths meets the cause, once."""
+        flow = self.compiled(cause.release).flow
+        spared = [*flow.failure_paths, cause.key]
+        self.cursor.execute("SELECT attempt_count FROM releases_activityrun WHERE id = %s", (cause.id,))
+        met = json.dumps({cause.key: self.cursor.fetchone()[0]})
+        self.cursor.execute(
+            """
+            UPDATE releases_attempt a SET state = 'aborted', finished_at = %(at)s, lease_until = NULL, fence = a.fence + 1,
+                stop_asked_at = CASE WHEN a.state = 'running' THEN %(at)s END
+            FROM releases_activityrun run WHERE run.id = a.run_id AND run.release_id = %(release)s AND NOT run.key = ANY(%(spared)s)
+                AND a.state IN ('queued', 'running', 'waiting')
+            """,
+            {"at": self.at, "release": cause.release, "spared": spared},
+        )
+        self.cursor.execute(
+            """
+            UPDATE releases_activityrun run SET state = CASE WHEN old.state = 'pending' THEN 'skipped' ELSE 'aborted' END,
+                skipped_because = 'bad_end', met = %(met)s::jsonb, finished_at = %(at)s, outcome = ''
+            FROM (SELECT id, state FROM releases_activityrun WHERE release_id = %(release)s AND NOT state = ANY(%(closed)s) AND NOT key = ANY(%(spared)s)) old
+            WHERE run.id = old.id RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, old.state, run.state
+            """,
+            {"met": met, "at": self.at, "release": cause.release, "spared": spared, "closed": _CLOSED},
+        )
+        for *place, before, after in self.cursor.fetchall():
+            ref = Ref(*place)
+            self.moved(ref, before, after)
+            self.say(f"activity.{after}", ref.release, ref.key, because="bad_end", causes=[cause.key])
+            self._closed.append(ref)
+
+    # --- what becomes ready -------------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Go on until nothing more can be decided under the lock, then queue what is ready."""
+        while self._closed or self._to_close or self._ready_phases or self._ready_runs:
+            if self._closed:
+                self._count_down()
+            if self._to_close:
+                self._close_phases()
+            if self._ready_phases:
+                self._decide_phases()
+            if self._ready_runs:
+                self._decide_runs()
+        self._queue()
+
+    def _count_down(self) -> None:
+        closed, self._closed = self._closed, []
+        self.load(ref.release for ref in closed)
+        steps: Counter[tuple[int, str]] = Counter()
+        phases: Counter[int] = Counter()
+        for ref in closed:
+            phases[ref.phase] += 1
+            for key in self.compiled(ref.release).flow.next_steps[ref.key]:
+                steps[ref.release, key] += 1
+        if steps:
+            self.cursor.execute(sql.COUNT_DOWN_RUNS, ([r for r, _ in steps], [k for _, k in steps], list(steps.values())))
+            self._note_ready(self.cursor.fetchall())
+        self.cursor.execute(sql.COUNT_DOWN_PHASES, (list(phases), list(phases.values())))
+        for phase, release, root, key, remaining, decided, is_closed in self.cursor.fetchall():
+            if remaining == 0 and decided and not is_closed:
+                self._to_close.append((phase, release, root, key))
+
+    def _note_ready(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        for *place, unmet, decided, because, met in rows:
+            if unmet == 0 and decided:
+                self._ready_runs.append((Ref(*place), scheduler.PLAIN_RUN if decided == "open" else Decision(False, because, _json(met))))
+
+    def _close_phases(self) -> None:
+        phases, self._to_close = self._to_close, []
+        plain = []
+        for phase in phases:
+            if self.compiled(phase[1]).flow.phases[phase[3]].outputs:
+                self.stir(phase[2])
+            else:
+                plain.append(phase)
+        if plain:
+            self.close_phases({phase[0]: {} for phase in plain})
+
+    def close_phases(self, outputs: Mapping[int, Mapping[str, Any]]) -> None:
+        """Close phases whose runs are all closed, with their outputs, and count down what waits for them."""
+        self.cursor.execute(sql.CLOSE_PHASES, {"at": self.at, "ids": list(outputs), "outputs": [json.dumps(value) for value in outputs.values()]})
+        rows = self.cursor.fetchall()
+        self.load(row[1] for row in rows)
+        waiting: Counter[tuple[int, str]] = Counter()
+        releases: Counter[int] = Counter()
+        for _, release, _, key in rows:
+            self.say("phase.closed", release, f"phase:{key}")
+            releases[release] += 1
+            for later in self.compiled(release).flow.next_phases[key]:
+                waiting[release, later] += 1
+        if waiting:
+            self.cursor.execute(sql.COUNT_DOWN_NEXT_PHASES, ([r for r, _ in waiting], [k for _, k in waiting], list(waiting.values())))
+            self._ready_phases += [row[:4] for row in self.cursor.fetchall() if row[4] == 0]
+        if releases:
+            self.cursor.execute(sql.COUNT_DOWN_RELEASES, (list(releases), list(releases.values())))
+            for release, left in self.cursor.fetchall():
+                if left == 0:
+                    self._release_done(release)
+
+    def _release_done(self, release_id: int) -> None:
+        row = self.release(release_id)
+        if row.state is State.RUNNING and not self.compiled(release_id).flow.blueprint.outputs:
+            self.finish_release(release_id, {})
+        else:
+            self.stir(row.root)
+
+    def finish_release(self, release_id: int, outputs: Mapping[str, Any], missing: Sequence[str] = ()) -> None:
+        """Give a release whose phases are all closed its result (S9). A held one stays open until it is resumed (S12a)."""
+        row = self.release(release_id)
+        if row.state is not State.RUNNING:
+            return
+        facts, answers = self.facts(release_id) if row.troubled else ({}, [])
+        self.cursor.execute("SELECT EXISTS (SELECT FROM releases_activityrun WHERE release_id = %s AND state = 'ignored')", (release_id,))
+        if self.cursor.fetchone()[0]:
+            facts = {**facts, "": Fact(Run.IGNORED)}
+        result = scheduler.outcome(self.compiled(release_id).flow, facts, answers)
+        self.cursor.execute(
+            "UPDATE releases_release SET state = %s, finished_at = %s, outputs = %s::json WHERE id = %s AND state = 'running' AND open_phases = 0",
+            (result, self.at, json.dumps(outputs), release_id),
+        )
+        if self.cursor.rowcount:
+            row.state = result
+            self.moves.append(Move(release_id, "", State.RUNNING, result))
+            self.say(f"release.{result}", release_id, missing_outputs=list(missing)) if missing else self.say(f"release.{result}", release_id)
+            if row.parent_run is not None:
+                self.stir(row.root)
+
+    def facts(self, release_id: int) -> tuple[dict[str, Fact], list[Answer]]:
+        """What carries causes in this release, and what answers them (S6)."""
+        known = self._facts.get(release_id)
+        if known is None:
+            self.cursor.execute(sql.CAUSES, ([release_id],))
+            facts = {key: Fact(Run(state), because, _json(met), attempt) for _, key, state, because, met, attempt in self.cursor.fetchall()}
+            self.cursor.execute(sql.ANSWERS, ([release_id],))
+            answers = [Answer(key, {**_json(phase_met), **_json(met)}) for _, key, met, phase_met in self.cursor.fetchall()]
+            known = self._facts[release_id] = facts, answers
+        return known
+
+    def _decide_phases(self) -> None:
+        phases, self._ready_phases = self._ready_phases, []
+        self.load(phase[1] for phase in phases)
+        decided: dict[int, tuple[Decision, Mapping[str, Any]]] = {}
+        for phase, release, root, key in phases:
+            decision = self.decision_of_phase(release, key)
+            declared = self.compiled(release).flow.phases[key]
+            if decision.runs and (declared.condition or declared.variables):
+                self.stir(root)
+            else:
+                decided[phase] = decision, {}
+        self.decide_phases(decided)
+
+    def decision_of_phase(self, release_id: int, key: str) -> Decision:
+        """By `run_when` alone (S7); an `if` is asked by whoever evaluates."""
+        facts, answers = self.facts(release_id) if self.release(release_id).troubled else ({}, [])
+        return scheduler.decide_phase(self.compiled(release_id).flow, key, facts, answers)
+
+    def decision_of_run(self, ref: Ref, phase: Decision) -> Decision:
+        """By its phase and `run_when` (S5, S7)."""
+        facts, answers = self.facts(ref.release) if self.release(ref.release).troubled else ({}, [])
+        return scheduler.decide_step(self.compiled(ref.release).flow, ref.key, phase, facts, answers)
+
+    def decide_phases(self, decided: Mapping[int, tuple[Decision, Mapping[str, Any]]]) -> None:
+        """Open or skip phases whose dependencies are closed; their runs are counted down."""
+        if not decided:
+            return
+        self.cursor.execute(
+            sql.DECIDE_PHASES,
+            {
+                "at": self.at,
+                "ids": list(decided),
+                "decided": ["open" if decision.runs else "skipped" for decision, _ in decided.values()],
+                "because": [decision.because for decision, _ in decided.values()],
+                "met": [json.dumps(dict(decision.met)) for decision, _ in decided.values()],
+                "variables": [json.dumps(variables) for _, variables in decided.values()],
+            },
+        )
+        rows = self.cursor.fetchall()
+        for phase, release, root, key, remaining in rows:
+            decision, _ = decided[phase]
+            if decision.runs:
+                self.say("phase.opened", release, f"phase:{key}")
+            else:
+                self.say("phase.skipped", release, f"phase:{key}", because=decision.because, causes=sorted(decision.met)[:20], number=len(decision.met))
+            if remaining == 0:
+                self._to_close.append((phase, release, root, key))
+        self.cursor.execute(sql.OPEN_RUNS, ([row[0] for row in rows],))
+        self._note_ready(self.cursor.fetchall())
+
+    def _decide_runs(self) -> None:
+        ready, self._ready_runs = self._ready_runs, []
+        self.load(ref.release for ref, _ in ready)
+        skipped: dict[int, tuple[Ref, Decision]] = {}
+        for ref, phase in ready:
+            row = self._releases[ref.release]
+            step = self.compiled(ref.release).steps[ref.key]
+            decision = self.decision_of_run(ref, phase)
+            if not decision.runs:
+                skipped[ref.id] = ref, decision
+            elif step.activity.condition:
+                self.stir(ref.root)
+            elif row.state is State.RUNNING:
+                self.queue(ref, decision.met)
+        self.skip(skipped)
+
+    def skip(self, skipped: Mapping[int, tuple[Ref, Decision]]) -> None:
+        """Close pending runs that will not run, saying why."""
+        if not skipped:
+            return
+        decisions = [decision for _, decision in skipped.values()]
+        self.cursor.execute(
+            sql.SKIP,
+            {
+                "at": self.at,
+                "ids": list(skipped),
+                "because": [decision.because for decision in decisions],
+                "met": [json.dumps(dict(decision.met)) for decision in decisions],
+            },
+        )
+        for place in self.cursor.fetchall():
+            ref, decision = Ref(*place), skipped[place[0]][1]
+            self.moved(ref, Run.PENDING, Run.SKIPPED)
+            said = {"causes": sorted(decision.met)[:20], "number": len(decision.met)} if decision.because == Skipped.BAD_END else {}
+            self.say("activity.skipped", ref.release, ref.key, because=decision.because, **said)
+            if decision.because == Skipped.BAD_END:
+                self._facts.pop(ref.release, None)
+            self._closed.append(ref)
+
+    def queue(self, ref: Ref, met: Mapping[str, int] | None = None, *, was: Run = Run.PENDING, delay: float = 0) -> None:
+        """Give the run a new attempt when this work is settled; at once when nothing else is to be done first."""
+        self._to_queue.append((ref, was, met or {}, delay))
+
+    def _queue(self) -> None:
+        queue, self._to_queue = self._to_queue, []
+        if not queue:
+            return
+        self.load(ref.release for ref, *_ in queue)
+        steps = [self.compiled(ref.release).steps[ref.key] for ref, *_ in queue]
+        claims = []
+        for (ref, _, _, delay), step in zip(queue, steps, strict=True):
+            claim = delay == 0 and self.appetite.get(step.lane, 0) > 0 and not step.guards and self._releases[ref.release].state is State.RUNNING
+            if claim:
+                self.appetite[step.lane] -= 1
+            claims.append(claim)
+        self.cursor.execute(
+            sql.QUEUE,
+            {
+                "at": self.at,
+                "worker": self.worker,
+                "lease": LEASE,
+                "runs": [ref.id for ref, *_ in queue],
+                "was": [was for _, was, _, _ in queue],
+                "lanes": [step.lane for step in steps],
+                "effects": [step.effect for step in steps],
+                "met": [json.dumps(dict(met)) if met else "{}" for _, _, met, _ in queue],
+                "claims": claims,
+                "delays": [float(delay) for *_, delay in queue],
+            },
+        )
+        queued = {run: (attempt, number, key) for attempt, run, number, key in self.cursor.fetchall()}
+        for (ref, was, _, delay), step, claim in zip(queue, steps, claims, strict=True):
+            if ref.id not in queued:
+                continue
+            attempt, number, key = queued[ref.id]
+            self.moved(ref, was, Run.RUNNING if claim else Run.QUEUED)
+            if claim:
+                self.claims.append(Claim(attempt, ref, 1, number, str(key), step.effect))
+                self.say("activity.started", ref.release, ref.key, attempt=number)
+            elif step.lane == PREPARE:
+                self.stir(ref.root)
+            elif not delay:
+                self.rings[step.lane] += 1
+            if delay:
+                self.say("activity.retry_scheduled", ref.release, ref.key, attempt=number, delay=delay)
+
+    # --- the end of the transaction -----------------------------------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Events, heads and the mark of stirred trees: the last statements before the commit."""
+        if self._happenings:
+            chain.append(self.cursor, {f"release:{tree.root}": tree.head for tree in self.trees.values()}, self._happenings, self.at)
+            self._happenings = []
+        if self.stirred:
+            self.cursor.execute("UPDATE releases_release SET stirred_at = %s WHERE id = ANY(%s) AND stirred_at IS NULL", (self.at, sorted(self.stirred)))
+
+
+def _json(value: Any) -> dict[str, int]:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def raw_cursor() -> Any:
+    """psycopg's own cursor on Django's connection: the ORM's wrapper costs a third of a statement."""
+    connection.ensure_connection()
+    return connection.connection.cursor()
+
+
+def root_of(release_id: int) -> int:
+    """The root of the release's tree; it never changes. Raises LookupError when there is no such release."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT root_id FROM releases_release WHERE id = %s", (release_id,))
+        row = cursor.fetchone()
+    if row is None:
+        raise LookupError(release_id)
+    return int(row[0])
+
+
+def lock_roots(cursor: Any, roots: Iterable[int], *, free_only: bool = False) -> tuple[dict[int, Tree], datetime | None]:
+    """Lock these roots in the order of their ids; with `free_only` those that nobody holds. The time is read after the locks."""
+    cursor.execute(sql.LOCK_FREE_ROOTS if free_only else sql.LOCK_ROOTS, (sorted(set(roots)),))
+    trees, latest = {}, None
+    for root, sequence, head, at, now in cursor.fetchall():
+        trees[root] = Tree(root, Head(sequence or 0, bytes(head or b""), at))
+        latest = max(filter(None, (latest, at, now)))
+    return trees, latest
+
+
+@contextmanager
+def locked(release_id: int, *, actor: Actor = ENGINE, preview: bool = False) -> Iterator[Work]:
+    """The tree of this release, locked, with one time for the whole transaction; settled and written at the end, then the doorbell rings.
+
+    With `preview` everything is done and rolled back: `moves` tells what would have happened. Raises LookupError when there is no release.
+    """
+    root = root_of(release_id)
+    with _transaction(lambda: root, actor, preview) as work:
+        yield work
+
+
+@contextmanager
+def created(insert: Callable[[], int], *, actor: Actor) -> Iterator[Work]:
+    """As `locked`, for a root release that `insert` makes in the same transaction; it returns the id."""
+    with _transaction(insert, actor, preview=False) as work:
+        yield work
+
+
+@contextmanager
+def _transaction(root: Callable[[], int], actor: Actor, preview: bool) -> Iterator[Work]:
+    with transaction.atomic(durable=not preview):
+        release_id = root()
+        cursor = raw_cursor()
+        trees, at = lock_roots(cursor, [release_id])
+        if at is None:
+            raise LookupError(release_id)
+        work = Work(cursor, at, trees, actor)
+        yield work
+        work.settle()
+        work.write()
+        if preview:
+            transaction.set_rollback(True)
+    if not preview:
+        doorbell.ring_for(work.rings, stirred=bool(work.stirred))

@@ -1,0 +1,355 @@
+"""What the engine leaves marked: evaluated here outside the lock, then handed back to it with the values, each under its guard.
+
+Conditions, variables and outputs of phases, requests to people, children, outputs of processes. Evaluating has no effect, so that two
+workers may do it at once: the first to come back wins, the other's answer no longer fits and is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from processes.blueprint import Activity, ActivityType
+from processes.expressions import ExpressionError, condition, render
+from processes.problems import errors
+from processes.variables import resolve_variables
+from releases import children
+from releases.asking import people_rows, request_for
+from releases.engine import End, Ref, Work, locked
+from releases.flows import compiled
+from releases.models import Release, RunPerson
+from releases.names import names_of, paths_of, with_result
+from releases.scheduler import Decision
+from releases.sealing import broken_guards
+from releases.states import Run, Skipped
+from relorch.lib.errors import Invalid
+
+log = logging.getLogger(__name__)
+
+MOST_ROUNDS = 50
+MOST_AT_ONCE = 500
+
+# Each kind of chore, as rows of one tree. `%(root)s` and `%(most)s` bound them; what cannot go on (held, no `if` yet) is not listed.
+_CHORES = {
+    "decide_phase": """
+        SELECT p.id, p.release_id, p.key FROM releases_phaserun p JOIN releases_release r ON r.id = p.release_id
+        WHERE p.root_id = %(root)s AND p.decided = '' AND p.unmet = 0 AND p.error = '' AND r.state = 'running' LIMIT %(most)s""",
+    "close_phase": """
+        SELECT p.id, p.release_id, p.key FROM releases_phaserun p JOIN releases_release r ON r.id = p.release_id
+        WHERE p.root_id = %(root)s AND p.closed_at IS NULL AND p.remaining = 0 AND p.decided <> '' AND r.state IN ('running', 'held') LIMIT %(most)s""",
+    "decide_run": """
+        SELECT run.id, run.release_id, run.key, run.phase_run_id FROM releases_activityrun run JOIN releases_release r ON r.id = run.release_id
+        WHERE run.root_id = %(root)s AND run.state = 'pending' AND run.unmet = 0 AND r.state = 'running' LIMIT %(most)s""",
+    "prepare": """
+        SELECT a.id, a.release_id, run.key, run.id, run.phase_run_id, a.fence, a.number
+        FROM releases_attempt a JOIN releases_activityrun run ON run.id = a.run_id JOIN releases_release r ON r.id = a.release_id
+        WHERE a.root_id = %(root)s AND a.state = 'queued' AND a.lane = 'prepare' AND (a.next_at IS NULL OR a.next_at <= clock_timestamp())
+            AND r.state = 'running' LIMIT %(most)s""",
+    "child_ended": """
+        SELECT a.id, a.release_id, run.key, run.id, run.phase_run_id, a.fence, a.number, child.id
+        FROM releases_activityrun run JOIN releases_attempt a ON a.run_id = run.id AND a.state = 'waiting'
+        JOIN releases_release child ON child.parent_run_id = run.id AND child.id = (a.reference ->> 'release')::bigint
+        JOIN releases_release r ON r.id = run.release_id
+        WHERE run.root_id = %(root)s AND run.type = 'subprocess' AND run.state = 'waiting' AND r.state IN ('running', 'held')
+            AND child.state IN ('succeeded', 'partially_succeeded', 'failed', 'aborted', 'cancelled') LIMIT %(most)s""",
+    "finish_release": """
+        SELECT r.id, r.id, '' FROM releases_release r WHERE r.root_id = %(root)s AND r.state = 'running' AND r.open_phases = 0 LIMIT %(most)s""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A chore with what came of its evaluation; `apply` gives it to the engine, under the guards of its row."""
+
+    apply: Callable[[Work], None]
+
+
+def settle(root: int) -> int:
+    """Do all that is to be evaluated in this tree, until nothing is left; the number of chores done."""
+    done = 0
+    for _ in range(MOST_ROUNDS):
+        findings = look(root)
+        with locked(root) as work:
+            for finding in findings:
+                finding.apply(work)
+            work.settle()
+            done += len(findings)
+            is_clear = not _chores(work.cursor, root, 1)
+            if is_clear:
+                work.cursor.execute("UPDATE releases_release SET stirred_at = NULL WHERE id = %s", (root,))
+                work.stirred.discard(root)
+        if is_clear:
+            return done
+    return done
+
+
+def _chores(cursor: Any, root: int, most: int) -> list[tuple[str, tuple[Any, ...]]]:
+    found = []
+    for kind, text in _CHORES.items():
+        cursor.execute(text, {"root": root, "most": most})
+        found += [(kind, row) for row in cursor.fetchall()]
+    return found
+
+
+def look(root: int) -> list[Finding]:
+    """Evaluate every chore of the tree as things are now, outside the lock."""
+    with connection.cursor() as cursor:
+        chores = _chores(cursor, root, MOST_AT_ONCE)
+    releases = Release.objects.select_related("version", "process", "starter").in_bulk({row[1] for _, row in chores})
+    return [_EVALUATE[kind](releases[row[1]], row) for kind, row in chores]
+
+
+# --- phases -----------------------------------------------------------------------------------------------------------------------------
+
+
+def _decide_phase(release: Release, row: tuple[Any, ...]) -> Finding:
+    phase_run, _, key = row
+    phase = compiled(release.version_id).flow.phases[key]
+    runs, variables, error = True, {}, ""
+    try:
+        names = names_of(release, paths_of(phase.variables, conditions=[phase.condition]))
+        if phase.condition:
+            runs = condition(phase.condition, names)
+        if runs and phase.variables:
+            variables = resolve_variables(phase.variables, names)
+    except ExpressionError as problem:
+        error = _text_of(problem)
+
+    def apply(work: Work) -> None:
+        decision = work.decision_of_phase(release.pk, key)
+        if not decision.runs:
+            work.decide_phases({phase_run: (decision, {})})
+        elif error:
+            _phase_cannot_open(work, phase_run, error)
+        elif not runs:
+            work.decide_phases({phase_run: (Decision(False, Skipped.CONDITION), {})})
+        else:
+            work.decide_phases({phase_run: (decision, variables)})
+
+    return Finding(apply)
+
+
+def _phase_cannot_open(work: Work, phase_run: int, error: str) -> None:
+    """S1: every activity of it that depends on none inside it fails so; the others stay pending until one of them is retried."""
+    work.cursor.execute(
+        "UPDATE releases_phaserun SET error = %s WHERE id = %s AND decided = '' AND unmet = 0 AND error = '' RETURNING release_id, key", (error, phase_run)
+    )
+    for release, key in work.cursor.fetchall():
+        flow = work.compiled(release).flow
+        inside = {step.id for step in flow.phases[key].activities}
+        first = [step.id for step in flow.phases[key].activities if not inside.intersection(step.depends_on)]
+        work.say("phase.not_decided", release, f"phase:{key}", message=error)
+        fail_undecided(work, release, first, error)
+
+
+def fail_undecided(work: Work, release: int, keys: list[str], error: str) -> None:
+    """End pending runs whose `if` (or whose phase's) cannot be evaluated, by their `on_failure`; they have had no attempt."""
+    steps = work.compiled(release).steps
+    work.cursor.execute(
+        """
+        UPDATE releases_activityrun run SET state = d.state, outcome = CASE WHEN d.state = 'on_hold' THEN 'failed' ELSE '' END,
+            code = 'expression_error', message = %(message)s, finished_at = CASE WHEN d.state <> 'on_hold' THEN %(at)s END
+        FROM unnest(%(keys)s::text[], %(states)s::text[]) AS d(key, state)
+        WHERE run.release_id = %(release)s AND run.key = d.key AND run.state = 'pending'
+        RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, run.state
+        """,
+        {
+            "message": error,
+            "at": work.at,
+            "release": release,
+            "keys": keys,
+            "states": [{"hold": "on_hold", "fail": "failed", "ignore": "ignored"}[steps[key].activity.on_failure] for key in keys],
+        },
+    )
+    for *place, state in work.cursor.fetchall():
+        ref = Ref(*place)
+        work.moved(ref, Run.PENDING, state)
+        work.say(f"activity.{state}", ref.release, ref.key, code="expression_error", message=error)
+        if state != Run.ON_HOLD:
+            work.close(ref, Run(state))
+
+
+def _close_phase(release: Release, row: tuple[Any, ...]) -> Finding:
+    phase_run, _, key = row
+    outputs, missing = _outputs(release, compiled(release.version_id).flow.phases[key].outputs, phase=key)
+
+    def apply(work: Work) -> None:
+        if missing:
+            work.say("phase.outputs_missing", release.pk, f"phase:{key}", problems=missing)
+        work.close_phases({phase_run: outputs})
+
+    return Finding(apply)
+
+
+def _outputs(release: Release, templates: Mapping[str, Any], *, phase: str = "") -> tuple[dict[str, Any], list[str]]:
+    """The outputs that resolve, and the problems of those that do not: these are absent and reported (S1)."""
+    if not templates:
+        return {}, []
+    names = names_of(release, paths_of(dict(templates)), phase=phase)
+    found, missing = {}, []
+    for name, template in templates.items():
+        try:
+            found[name] = render(template, names)
+        except ExpressionError as problem:
+            missing.append(f"{name}: {_text_of(problem)}")
+    return found, missing
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------------------------
+
+
+def _decide_run(release: Release, row: tuple[Any, ...]) -> Finding:
+    run, _, key, phase_run = row
+    flow = compiled(release.version_id).flow
+    activity = flow.steps[key]
+    ref = Ref(run, release.pk, release.root_id, phase_run, key)
+    runs, error = True, ""
+    if activity.condition:
+        try:
+            runs = condition(activity.condition, names_of(release, paths_of(conditions=[activity.condition]), phase=flow.phase_of[key]))
+        except ExpressionError as problem:
+            error = _text_of(problem)
+
+    def apply(work: Work) -> None:
+        phase = _phase_decision(work, phase_run)
+        if phase is None:
+            return
+        decision = work.decision_of_run(ref, phase)
+        if not decision.runs:
+            work.skip({run: (ref, decision)})
+        elif error:
+            fail_undecided(work, release.pk, [key], error)
+        elif not runs:
+            work.skip({run: (ref, Decision(False, Skipped.CONDITION))})
+        elif work.release(release.pk).state == "running":
+            work.queue(ref, decision.met)
+
+    return Finding(apply)
+
+
+def _phase_decision(work: Work, phase_run: int) -> Decision | None:
+    work.cursor.execute("SELECT decided, skipped_because, met FROM releases_phaserun WHERE id = %s", (phase_run,))
+    decided, because, met = work.cursor.fetchone()
+    if not decided:
+        return None
+    return Decision(decided == "open", because, json.loads(met) if isinstance(met, str) else met)
+
+
+def _prepare(release: Release, row: tuple[Any, ...]) -> Finding:
+    attempt, _, key, run, phase_run, fence, number = row
+    ref = Ref(run, release.pk, release.root_id, phase_run, key)
+    activity = compiled(release.version_id).flow.steps[key]
+    try:
+        ask = _question(release, activity, ref, attempt) if activity.type is ActivityType.MANUAL else children.prepare(release, activity, ref, attempt, number)
+    except ExpressionError as problem:
+        return _failed(End(attempt, ref, Run.FAILED, fence, Run.QUEUED, code=problem.code, message=_text_of(problem), number=number))
+    except Invalid as problem:
+        said = "; ".join(item.message for item in errors(problem.problems)) or problem.message
+        return _failed(End(attempt, ref, Run.FAILED, fence, Run.QUEUED, code=problem.code, message=said, number=number))
+
+    def apply(work: Work) -> None:
+        if work.release(release.pk).state != "running":
+            return
+        broken = broken_guards(work, [ref])
+        if broken:
+            work.finish([End(attempt, ref, Run.FAILED, fence, Run.QUEUED, code="approval_broken", message=broken[run], number=number, final=True)])
+        else:
+            ask(work)
+
+    return Finding(apply)
+
+
+def _failed(end: End) -> Finding:
+    def apply(work: Work) -> None:
+        work.finish([end])
+
+    return Finding(apply)
+
+
+_ASK = """
+WITH asked AS (
+    UPDATE releases_attempt SET state = 'waiting', started_at = %(at)s, asked_at = %(at)s, due_at = %(at)s + %(due)s * interval '1 second',
+        bound = %(bound)s::json, bound_hash = %(hash)s, request = %(request)s::json
+    WHERE id = %(attempt)s AND state = 'queued' RETURNING run_id
+)
+UPDATE releases_activityrun run SET state = 'waiting', started_at = coalesce(run.started_at, %(at)s)
+FROM asked WHERE run.id = asked.run_id AND run.state = 'queued' RETURNING run.id
+"""
+
+
+def _question(release: Release, activity: Activity, ref: Ref, attempt: int) -> Callable[[Work], None]:
+    request = request_for(release, activity.id)
+    rows = people_rows(ref.id, release.pk, request.people)
+
+    def ask(work: Work) -> None:
+        work.cursor.execute(
+            _ASK,
+            {
+                "at": work.at,
+                "due": request.due,
+                "bound": json.dumps(dict(request.bound)),
+                "hash": request.bound_hash,
+                "request": json.dumps(dict(request.shown)),
+                "attempt": attempt,
+            },
+        )
+        if work.cursor.fetchone():
+            RunPerson.objects.filter(run_id=ref.id).delete()
+            RunPerson.objects.bulk_create(rows)
+            work.moved(ref, Run.QUEUED, Run.WAITING)
+            work.say("activity.asked", release.pk, ref.key, of=[who for role, _, who in request.people if role == "decider"], bound=request.bound_hash)
+
+    return ask
+
+
+def _child_ended(release: Release, row: tuple[Any, ...]) -> Finding:
+    attempt, _, key, run, phase_run, fence, number, child_id = row
+    ref = Ref(run, release.pk, release.root_id, phase_run, key)
+    child = Release.objects.get(pk=child_id)
+    activity = compiled(release.version_id).flow.steps[key]
+    if child.state in ("succeeded", "partially_succeeded"):
+        try:
+            outputs = mapped_outputs(release, activity, key, child.outputs or {})
+        except ExpressionError as problem:
+            return _failed(End(attempt, ref, Run.FAILED, fence, Run.WAITING, code=problem.code, message=_text_of(problem), number=number))
+        return _failed(End(attempt, ref, Run.SUCCEEDED, fence, Run.WAITING, outputs=outputs, number=number))
+    code = "child_failed" if child.state == "failed" else "child_aborted"
+    return _failed(End(attempt, ref, Run.FAILED, fence, Run.WAITING, code=code, message=f'The release "{child.name}" {child.state}.', number=number))
+
+
+def mapped_outputs(release: Release, activity: Activity, key: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs of an activity: exactly its declared map, or the result's as they are (S22). Raises ExpressionError."""
+    if activity.outputs is None:
+        return dict(result)
+    if not activity.outputs:
+        return {}
+    names = names_of(release, paths_of(activity.outputs), phase=compiled(release.version_id).flow.phase_of[key])
+    return dict(render(activity.outputs, with_result(names, result)))
+
+
+def _finish_release(release: Release, row: tuple[Any, ...]) -> Finding:
+    outputs, missing = _outputs(release, compiled(release.version_id).flow.blueprint.outputs)
+
+    def apply(work: Work) -> None:
+        work.finish_release(row[0], outputs, missing)
+
+    return Finding(apply)
+
+
+def _text_of(problem: ExpressionError) -> str:
+    return f"{problem.message} In: {problem.expression}"
+
+
+_EVALUATE: Mapping[str, Callable[[Release, tuple[Any, ...]], Finding]] = {
+    "decide_phase": _decide_phase,
+    "close_phase": _close_phase,
+    "decide_run": _decide_run,
+    "prepare": _prepare,
+    "child_ended": _child_ended,
+    "finish_release": _finish_release,
+}

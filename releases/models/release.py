@@ -1,0 +1,111 @@
+"""A release and its phases. State changes only in `releases/engine.py`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from processes.models import Process, ProcessVersion
+from releases import states
+from releases.querysets import ReleaseQuerySet
+from relorch.lib.fields import OrderedJSONField
+
+
+class Release(models.Model):
+    """One execution of one version of a process. A subprocess is a child release; `root` is the release on top, whose row guards the tree."""
+
+    root = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="tree", editable=False)
+    parent_run = models.ForeignKey("releases.ActivityRun", on_delete=models.PROTECT, null=True, related_name="children", editable=False)
+    level = models.PositiveSmallIntegerField(default=1, editable=False)
+    process = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="releases")
+    version = models.ForeignKey(ProcessVersion, on_delete=models.PROTECT, null=True, related_name="releases")
+    name = models.CharField(max_length=200)
+    state = models.CharField(max_length=20, choices=[(s.value, s.value) for s in states.Release], default=states.Release.DRAFT)
+    reason = models.TextField(blank=True, help_text="Why it is held or aborted, or how it failed.")
+    starter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="releases_started")
+    inputs = OrderedJSONField(default=dict)
+    variables = OrderedJSONField(default=dict)
+    outputs = OrderedJSONField(null=True)
+    pins = models.JSONField(default=dict, help_text="Of a root: the version of every process in its tree.")
+    held_by = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+", help_text="The release where hold was put.")
+    held_at = models.DateTimeField(null=True)
+    troubled = models.BooleanField(default=False, help_text="A run has ended badly at some time: causes and answers (S6) count.")
+    open_phases = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    scheduled_for = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    stirred_at = models.DateTimeField(null=True, help_text="Of a root: something in its tree waits to be evaluated outside the lock.")
+
+    objects = ReleaseQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=["draft", "scheduled", "cancelled", "missed"]) | Q(started_at__isnull=False), name="release_started_has_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=sorted(states.FINISHED), finished_at__isnull=False)
+                | (~Q(state__in=sorted(states.FINISHED)) & Q(finished_at__isnull=True)),
+                name="release_finished_has_time",
+            ),
+            models.CheckConstraint(condition=Q(state="held", held_by__isnull=False) | ~Q(state="held"), name="release_held_says_where"),
+            models.CheckConstraint(condition=Q(level__range=(1, 5)), name="release_level"),
+            models.CheckConstraint(condition=Q(finished_at__isnull=True) | Q(finished_at__gte=F("started_at")), name="release_times_in_order"),
+            models.UniqueConstraint(
+                fields=["parent_run"], condition=Q(state__in=["running", "held"]), name="one_live_child_of_a_run"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["stirred_at"], name="release_stirred", condition=Q(stirred_at__isnull=False)),
+            models.Index(fields=["scheduled_for"], name="release_scheduled", condition=Q(state="scheduled")),
+            models.Index(fields=["state", "-id"], name="release_state"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will move any more, a reopening apart."""
+        return self.state in states.ENDED
+
+
+class PhaseRun(models.Model):
+    """A phase of a release: counters and what was decided. Its state is derived from its runs (S5)."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="phase_runs")
+    root = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=63)
+    position = models.PositiveIntegerField()
+    unmet = models.IntegerField(help_text="Phases it depends on that are not closed.")
+    remaining = models.IntegerField(help_text="Its activities that are not closed.")
+    total = models.PositiveIntegerField()
+    decided = models.CharField(max_length=10, blank=True, choices=[("", "not yet"), ("open", "open"), ("skipped", "skipped")])
+    skipped_because = models.CharField(max_length=12, blank=True)
+    met = models.JSONField(default=dict, help_text="Causes met when it was decided: {activity: attempt}.")
+    variables = OrderedJSONField(default=dict)
+    outputs = OrderedJSONField(null=True)
+    error = models.TextField(blank=True, help_text="Why it could not be decided.")
+    opened_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["position"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["release", "key"], name="phase_run_key"),
+            models.CheckConstraint(condition=Q(unmet__gte=0) & Q(remaining__gte=0) & Q(remaining__lte=F("total")), name="phase_run_counters"),
+            models.CheckConstraint(condition=Q(closed_at__isnull=True) | (Q(remaining=0) & ~Q(decided="")), name="phase_run_closed_is_done"),
+            models.CheckConstraint(condition=Q(decided="skipped") ^ Q(skipped_because=""), name="phase_run_skipped_says_why"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["root"], name="phase_run_to_decide", condition=Q(decided="", unmet=0)),
+            models.Index(fields=["root"], name="phase_run_to_close", condition=Q(closed_at__isnull=True, remaining=0)),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,99 @@
+"""The names that expressions see in a release (semantics, section 1): read outside any lock, only what a text refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from processes.expressions import references, references_of_condition
+from releases import states
+from releases.flows import compiled
+from releases.models import ActivityRun, PhaseRun, Release
+from releases.scheduler import Fact, phase_state
+from relorch.audit.chain import instant
+from relorch.lib import secrets
+
+Paths = Iterable[tuple[str, ...]]
+
+
+def context_of(root: int) -> str:
+    """What the secrets of a release tree are bound to."""
+    return f"release:{root}"
+
+
+def about_release(release: Release) -> dict[str, Any]:
+    """`release.…`"""
+    return {
+        "id": release.pk,
+        "name": release.name,
+        "version": release.version.number if release.version else 0,
+        "started_at": instant(release.started_at) if release.started_at else "",
+        "starter": release.starter.email,
+    }
+
+
+def about_process(release: Release) -> dict[str, Any]:
+    """`process.…`"""
+    process = release.process
+    return {"id": process.identifier, "name": process.name or process.identifier, "category": process.category}
+
+
+def paths_of(*templates: Any, conditions: Iterable[str | None] = ()) -> set[tuple[str, ...]]:
+    """Every dotted path that these templates and conditions use."""
+    found: set[tuple[str, ...]] = set()
+    for template in templates:
+        found |= references(template)
+    for text in conditions:
+        if text:
+            found |= references_of_condition(text)
+    return found
+
+
+def names_of(release: Release, paths: Paths, *, phase: str = "", reveal: bool = False) -> dict[str, Any]:
+    """The names for these paths. With `phase`, its variables win over the process's. Secrets stay hidden unless `reveal`.
+
+    Every activity and phase that is named and known is there with `state` and `outputs` (S1).
+    """
+
+    def shown(values: Any) -> Any:
+        return secrets.opened(values, context_of(release.root_id)) if reveal else secrets.hide(values)
+
+    variables = dict(release.variables)
+    flow = compiled(release.version_id).flow
+    if phase and flow.phases[phase].variables:
+        variables |= PhaseRun.objects.values_list("variables", flat=True).get(release=release, key=phase)
+    paths = list(paths)
+    activities = {path[1] for path in paths if len(path) > 1 and path[0] == "activities"}
+    phases = {path[1] for path in paths if len(path) > 1 and path[0] == "phases"}
+    if any(path == ("activities",) for path in paths):
+        activities = set(flow.steps)
+    if any(path == ("phases",) for path in paths):
+        phases = set(flow.phases)
+    return {
+        "inputs": shown(release.inputs),
+        "variables": shown(variables),
+        "activities": _activities(release, activities) if activities else {},
+        "phases": _phases(release, phases) if phases else {},
+        "release": about_release(release),
+        "process": about_process(release),
+    }
+
+
+def _activities(release: Release, keys: Iterable[str]) -> dict[str, Any]:
+    rows = ActivityRun.objects.filter(release=release, key__in=list(keys)).values_list("key", "state", "outputs")
+    return {key: {"state": state, "outputs": outputs or {}} for key, state, outputs in rows}
+
+
+def _phases(release: Release, keys: Iterable[str]) -> dict[str, Any]:
+    flow = compiled(release.version_id).flow
+    found = {}
+    for row in PhaseRun.objects.filter(release=release, key__in=list(keys)).prefetch_related("runs"):
+        facts = {run.key: Fact(states.Run(run.state), run.skipped_because, run.met, run.attempt_count) for run in row.runs.all()}
+        state = phase_state(flow, decided=bool(row.decided), closed=row.closed_at is not None, facts=facts)
+        found[row.key] = {"state": state, "outputs": row.outputs or {}}
+    return found
+
+
+def with_result(names: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The names inside an activity's own `outputs`: also `result`."""
+    return {**names, "result": {"outputs": dict(outputs)}}

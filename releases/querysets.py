@@ -1,0 +1,43 @@
+"""Which releases, which runs?"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Q
+
+from processes.access import Permission, processes_with
+from processes.models import Process
+
+
+class ReleaseQuerySet(models.QuerySet):
+    """Releases, gotten only through permission."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Those of processes this person may see, those they started, and those in which they own or decide something (with their trees)."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.is_superuser:
+            return self
+        from releases.models.run import RunPerson
+
+        processes = Process.objects.filter(processes_with(user, Permission.VIEW, Permission.OPERATE, Permission.START, Permission.OVERRIDE))
+        mine = RunPerson.objects.filter(Q(user=user) | Q(group__in=user.groups.all()))
+        return self.filter(
+            Q(process__in=processes.values("pk")) | Q(starter=user) | Q(pk__in=mine.values("release_id")) | Q(root__process__in=processes.values("pk"))
+        )
+
+
+class ActivityRunQuerySet(models.QuerySet):
+    """Runs of activities."""
+
+    def waiting_for(self, user: Any) -> Self:
+        """Manual runs that wait, in open releases, and that this person may decide on directly or by group."""
+        return self.filter(
+            Q(people__user=user) | Q(people__group__in=user.groups.all()),
+            people__role="decider",
+            type="manual",
+            state="waiting",
+            release__state__in=["running", "held"],
+        ).distinct()

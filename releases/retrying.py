@@ -1,0 +1,12 @@
+"""Again, and when: the retry policy as a function of values. Pure."""
+
+from __future__ import annotations
+
+from processes.blueprint import Retry
+
+
+def delay_before(retry: Retry, attempt: int) -> float | None:
+    """Seconds to wait before attempt number `attempt` (2 is the first repetition), or None when policy grants no such attempt."""
+    if attempt > retry.attempts:
+        return None
+    return float(min(retry.delay * retry.backoff ** (attempt - 2), retry.max_delay))

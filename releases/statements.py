@@ -1,0 +1,161 @@
+"""The hot path in SQL: lock, claim, finish, count down. Every statement works on a set, takes arrays, and carries its guard in its WHERE.
+
+`releases/engine.py` and `releases/attempts.py` are the only callers.
+"""
+
+# The row of the root guards its tree. The clock is read per locked row, hence after the lock; the caller takes the latest.
+_LOCK = """
+WITH held AS MATERIALIZED (
+    SELECT id FROM releases_release WHERE id = ANY(%s) AND root_id = id ORDER BY id FOR UPDATE {skip}
+)
+SELECT held.id, s.sequence, s.head, s.at, clock_timestamp()
+FROM held LEFT JOIN audit_stream s ON s.name = 'release:' || held.id
+"""
+LOCK_ROOTS = _LOCK.format(skip="")
+LOCK_FREE_ROOTS = _LOCK.format(skip="SKIP LOCKED")
+
+RELEASES = """
+SELECT id, root_id, version_id, state, troubled, parent_run_id, level FROM releases_release WHERE id = ANY(%s)
+"""
+
+# What may be claimed: a doorbell's batch. Locked trees are left out afterwards, states are read again under the lock.
+QUEUED = """
+SELECT a.id, a.root_id FROM releases_attempt a JOIN releases_release r ON r.id = a.release_id
+WHERE a.state = 'queued' AND a.lane = %s AND (a.next_at IS NULL OR a.next_at <= clock_timestamp()) AND r.state = 'running'
+ORDER BY a.id LIMIT %s
+"""
+
+CLAIM = """
+WITH claimed AS (
+    UPDATE releases_attempt a SET state = 'running', fence = a.fence + 1, worker = %(worker)s, started_at = coalesce(a.started_at, %(at)s),
+        lease_until = %(at)s + %(lease)s, next_at = NULL
+    FROM releases_release r
+    WHERE a.id = ANY(%(ids)s) AND a.state = 'queued' AND r.id = a.release_id AND r.state = 'running'
+    RETURNING a.id, a.run_id, a.fence, a.number, a.key, a.lost, a.effect
+)
+UPDATE releases_activityrun run SET state = 'running', started_at = coalesce(run.started_at, %(at)s)
+FROM claimed WHERE run.id = claimed.run_id AND run.state = 'queued'
+RETURNING claimed.id, run.id, run.release_id, run.root_id, run.phase_run_id, run.key, claimed.fence, claimed.number, claimed.key, claimed.lost, claimed.effect
+"""
+
+# Ready runs get their attempt: queued, or claimed at once by the worker that made them ready.
+QUEUE = """
+WITH moved AS (
+    UPDATE releases_activityrun run
+    SET state = CASE WHEN d.claim THEN 'running' ELSE 'queued' END, attempt_count = run.attempt_count + 1,
+        met = CASE WHEN d.was = 'pending' THEN d.met::jsonb ELSE run.met END,
+        started_at = CASE WHEN d.claim THEN coalesce(run.started_at, %(at)s) ELSE run.started_at END,
+        outcome = '', code = '', message = '', skipped_because = '', finished_at = NULL
+    FROM unnest(%(runs)s::bigint[], %(was)s::text[], %(lanes)s::text[], %(effects)s::text[], %(met)s::text[], %(claims)s::bool[], %(delays)s::float8[])
+        AS d(id, was, lane, effect, met, claim, delay)
+    WHERE run.id = d.id AND run.state = d.was
+    RETURNING run.id, run.release_id, run.root_id, run.attempt_count, d.lane, d.effect, d.claim, d.delay
+)
+INSERT INTO releases_attempt (run_id, release_id, root_id, number, state, lane, key, fence, worker, lease_until, lost, effect, queued_at, next_at,
+    started_at, code, message, bound_hash, seal)
+SELECT id, release_id, root_id, attempt_count, CASE WHEN claim THEN 'running' ELSE 'queued' END, lane, gen_random_uuid(),
+    CASE WHEN claim THEN 1 ELSE 0 END, CASE WHEN claim THEN %(worker)s ELSE '' END, CASE WHEN claim THEN %(at)s + %(lease)s END, 0, effect, %(at)s,
+    CASE WHEN delay > 0 THEN %(at)s + delay * interval '1 second' END, CASE WHEN claim THEN %(at)s END, '', '', '', ''
+FROM moved
+RETURNING id, run_id, number, key
+"""
+
+# The end of attempts. `was` and the fence are the guard: a late answer changes nothing and is missing from what returns.
+FINISH = """
+WITH ended AS (
+    UPDATE releases_attempt a
+    SET state = d.state, finished_at = %(at)s, outputs = d.outputs::json, code = d.code, message = d.message, lease_until = NULL, poll_at = NULL, seal = d.seal,
+        decision = coalesce(d.decision::json, a.decision)
+    FROM unnest(%(attempts)s::bigint[], %(fences)s::int[], %(was)s::text[], %(states)s::text[], %(ends)s::text[], %(outcomes)s::text[], %(outputs)s::text[],
+        %(codes)s::text[], %(messages)s::text[], %(seals)s::text[], %(decisions)s::text[])
+        AS d(id, fence, was, state, ending, outcome, outputs, code, message, seal, decision)
+    WHERE a.id = d.id AND a.fence = d.fence AND a.state = d.was
+    RETURNING a.id, a.run_id, a.number, d.was, d.state, d.ending, d.outcome, d.outputs, d.code, d.message
+)
+UPDATE releases_activityrun run
+SET state = ended.ending, outcome = ended.outcome, code = ended.code, message = ended.message,
+    outputs = CASE WHEN ended.state = 'succeeded' THEN ended.outputs::json ELSE run.outputs END,
+    started_at = coalesce(run.started_at, CASE WHEN ended.was <> 'queued' THEN %(at)s END),
+    finished_at = CASE WHEN ended.ending = ANY(%(closed)s) THEN %(at)s END
+FROM ended WHERE run.id = ended.run_id AND run.state = ended.was
+RETURNING ended.id, run.id, run.release_id, run.root_id, run.phase_run_id, run.key, run.state, ended.number
+"""
+
+# A join is a counter. Only what is still pending counts: the others were decided before a retry, a skip or an abort reached them.
+COUNT_DOWN_RUNS = """
+UPDATE releases_activityrun run SET unmet = run.unmet - d.n
+FROM unnest(%s::bigint[], %s::text[], %s::int[]) AS d(release_id, key, n), releases_phaserun phase
+WHERE run.release_id = d.release_id AND run.key = d.key AND run.state = 'pending' AND phase.id = run.phase_run_id
+RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, run.unmet, phase.decided, phase.skipped_because, phase.met
+"""
+
+COUNT_DOWN_PHASES = """
+UPDATE releases_phaserun phase SET remaining = phase.remaining - d.n
+FROM unnest(%s::bigint[], %s::int[]) AS d(id, n) WHERE phase.id = d.id
+RETURNING phase.id, phase.release_id, phase.root_id, phase.key, phase.remaining, phase.decided, phase.closed_at IS NOT NULL
+"""
+
+COUNT_DOWN_NEXT_PHASES = """
+UPDATE releases_phaserun phase SET unmet = phase.unmet - d.n
+FROM unnest(%s::bigint[], %s::text[], %s::int[]) AS d(release_id, key, n)
+WHERE phase.release_id = d.release_id AND phase.key = d.key AND phase.decided = ''
+RETURNING phase.id, phase.release_id, phase.root_id, phase.key, phase.unmet
+"""
+
+DECIDE_PHASES = """
+UPDATE releases_phaserun phase
+SET decided = d.decided, skipped_because = d.because, met = d.met::jsonb, variables = d.variables::json, error = '', opened_at = %(at)s
+FROM unnest(%(ids)s::bigint[], %(decided)s::text[], %(because)s::text[], %(met)s::text[], %(variables)s::text[]) AS d(id, decided, because, met, variables)
+WHERE phase.id = d.id AND phase.decided = '' AND phase.unmet = 0
+RETURNING phase.id, phase.release_id, phase.root_id, phase.key, phase.remaining
+"""
+
+OPEN_RUNS = """
+UPDATE releases_activityrun run SET unmet = run.unmet - 1
+FROM releases_phaserun phase
+WHERE run.phase_run_id = ANY(%s) AND run.state = 'pending' AND phase.id = run.phase_run_id
+RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, run.unmet, phase.decided, phase.skipped_because, phase.met
+"""
+
+CLOSE_PHASES = """
+UPDATE releases_phaserun phase SET closed_at = %(at)s, outputs = d.outputs::json
+FROM unnest(%(ids)s::bigint[], %(outputs)s::text[]) AS d(id, outputs)
+WHERE phase.id = d.id AND phase.closed_at IS NULL AND phase.remaining = 0 AND phase.decided <> ''
+RETURNING phase.id, phase.release_id, phase.root_id, phase.key
+"""
+
+COUNT_DOWN_RELEASES = """
+UPDATE releases_release r SET open_phases = r.open_phases - d.n FROM unnest(%s::bigint[], %s::int[]) AS d(id, n) WHERE r.id = d.id
+RETURNING r.id, r.open_phases
+"""
+
+SKIP = """
+UPDATE releases_activityrun run SET state = 'skipped', skipped_because = d.because, met = d.met::jsonb, finished_at = %(at)s, outcome = ''
+FROM unnest(%(ids)s::bigint[], %(because)s::text[], %(met)s::text[]) AS d(id, because, met)
+WHERE run.id = d.id AND run.state = 'pending'
+RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key
+"""
+
+# S6: what carries causes, and what answers them; asked only in a release in which something has ended badly.
+CAUSES = """
+SELECT release_id, key, state, skipped_because, met, attempt_count FROM releases_activityrun
+WHERE release_id = ANY(%s) AND (state IN ('failed', 'rejected', 'expired', 'aborted') OR skipped_because = 'bad_end')
+"""
+ANSWERS = """
+SELECT run.release_id, run.key, run.met, phase.met FROM releases_activityrun run JOIN releases_phaserun phase ON phase.id = run.phase_run_id
+WHERE run.release_id = ANY(%s) AND run.recovers AND run.state = 'succeeded'
+"""
+
+INSERT_PHASES = """
+INSERT INTO releases_phaserun (release_id, root_id, key, position, unmet, remaining, total, decided, skipped_because, met, variables, error)
+SELECT %(release)s, %(root)s, d.key, d.n, d.unmet, d.total, d.total, '', '', '{}', '{}', ''
+FROM unnest(%(keys)s::text[], %(unmet)s::int[], %(totals)s::int[]) WITH ORDINALITY AS d(key, unmet, total, n)
+RETURNING id, key
+"""
+INSERT_RUNS = """
+INSERT INTO releases_activityrun (release_id, root_id, phase_run_id, key, position, type, recovers, state, outcome, skipped_because, met, unmet,
+    attempt_count, outputs, code, message, overridden, changes)
+SELECT %(release)s, %(root)s, d.phase, d.key, d.n, d.type, d.recovers, 'pending', '', '', '{}', d.unmet, 0, '{}', '', '', false, '{}'
+FROM unnest(%(phases)s::bigint[], %(keys)s::text[], %(types)s::text[], %(recovers)s::bool[], %(unmet)s::int[])
+    WITH ORDINALITY AS d(phase, key, type, recovers, unmet, n)
+"""

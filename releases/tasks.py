@@ -1,0 +1,20 @@
+"""What Celery calls: a ring, and the clock. No message carries anything that a row does not hold."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from releases import draining
+from releases import sweep as sweeping
+
+
+@shared_task(name="releases.tasks.drain", ignore_result=True)
+def drain(lane: str) -> None:
+    """Somebody rang: work until nothing is ready in this lane."""
+    draining.drain(lane)
+
+
+@shared_task(name="releases.tasks.sweep", ignore_result=True)
+def sweep() -> None:
+    """The clock struck: find what the doorbell missed."""
+    sweeping.sweep()
