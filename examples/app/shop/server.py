@@ -10,6 +10,8 @@ import socketserver
 import sys
 import threading
 import time
+import zlib
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -66,16 +68,24 @@ class Handler(BaseHTTPRequestHandler):
             super().log_request(code, size)
 
 
-def listen(port: int, preferred: int = 0) -> Server:
-    """A server on `port`; with 0 on `preferred` if it is free, else on the first free port from 18100 on. Raises PortTaken."""
-    tried = [port] if port else [*([preferred] if preferred else []), *range(FIRST_PORT, LAST_PORT + 1)]
+def free_ports(place: Place) -> list[int]:
+    """The ports to try when none is asked for. Every place begins elsewhere, so that it rarely gets one that another has just left."""
+    count = LAST_PORT - FIRST_PORT + 1
+    begin = zlib.crc32(str(place.folder).encode())
+    return [FIRST_PORT + (begin + step) % count for step in range(count)]
+
+
+def listen(tried: Iterable[int]) -> Server:
+    """A server on the first of these ports that is free. Raises PortTaken."""
+    tried = list(tried)
     for number in tried:
         try:
             return Server((HOST, number), Handler)
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
-    raise PortTaken(f"port {port} on {HOST} is taken; choose another, or 0 for the first free one" if port else f"every port from {FIRST_PORT} to {LAST_PORT} on {HOST} is taken")
+    one = f"port {tried[0]} on {HOST} is taken; choose another, or 0 for a free one"
+    raise PortTaken(one if len(tried) == 1 else f"every port from {FIRST_PORT} to {LAST_PORT} on {HOST} is taken")
 
 
 def serve(place: Place, *, port: int = 0, preferred: int = 0, service: str = "shop", lifetime: float = 0) -> int:
@@ -85,7 +95,7 @@ def serve(place: Place, *, port: int = 0, preferred: int = 0, service: str = "sh
         print(f"a server runs in {place.folder} already", file=sys.stderr)
         return 3
     try:
-        server = listen(port, preferred)
+        server = listen([port] if port else [*([preferred] if preferred else []), *free_ports(place)])
     except PortTaken as error:
         print(error, file=sys.stderr)
         return 4

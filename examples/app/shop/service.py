@@ -61,7 +61,8 @@ class Service:
         told = settings.read(self.place.settings)
         for name in ("catalog_url", "rates_url"):
             if self.name == "shop" and told.get(name):
-                checks[name.removesuffix("_url")] = self._upstream_check(str(told[name]))
+                below = name.removesuffix("_url")
+                checks[below] = self._upstream_check(below, str(told[name]))
         if self.name == "shop" and self.place.orders.exists():
             checks["orders"] = self._orders_check()
         healthy = all(value == "ok" for value in checks.values())
@@ -117,12 +118,13 @@ class Service:
         lacking = settings.missing(settings.read(self.place.settings))
         return "ok" if not lacking else f"this version needs the setting {', '.join(lacking)}, which this place does not have"
 
-    def _upstream_check(self, url: str) -> str:
+    def _upstream_check(self, service: str, url: str) -> str:
+        # Not its health: two services that ask for each other's health would never stop asking.
         try:
-            upstream.fetch(f"{url}/health")
-        except (OSError, ValueError) as error:
+            found = upstream.fetch(f"{url}/version")["service"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
             return f"{url} does not answer: {error}"
-        return "ok"
+        return "ok" if found == service else f"at {url} is the service {found}"
 
     def _orders_check(self) -> str:
         try:

@@ -7,11 +7,11 @@ from decimal import Decimal
 Rates = dict[str, dict[str, Decimal]]
 
 RATES: Rates = {
-    "DE": {"standard": Decimal("19"), "food": Decimal("7"), "books": Decimal("7")},
-    "FR": {"standard": Decimal("20"), "food": Decimal("5.5"), "books": Decimal("5.5")},
-    "IE": {"standard": Decimal("23"), "food": Decimal("0"), "books": Decimal("0")},
-    "NL": {"standard": Decimal("21"), "food": Decimal("9"), "books": Decimal("9")},
-    "US": {"standard": Decimal("0")},
+    "DE": {"standard": Decimal(19), "food": Decimal(7), "books": Decimal(7)},
+    "FR": {"standard": Decimal(20), "food": Decimal("5.5"), "books": Decimal("5.5")},
+    "IE": {"standard": Decimal(23), "food": Decimal(0), "books": Decimal(0)},
+    "NL": {"standard": Decimal(21), "food": Decimal(9), "books": Decimal(9)},
+    "US": {"standard": Decimal(0)},
 }
 
 

@@ -106,9 +106,7 @@ def start(place: Place, *, port: int = 0, wait: str = "healthy", patience: float
     environment = {name: os.environ[name] for name in KEPT_IN_ENVIRONMENT if name in os.environ}
     with place.log.open("ab") as log:
         began = log.tell()
-        server = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=place.folder, env=environment
-        )
+        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=place.folder, env=environment)
     last = _wait_for(place, server, current["digest"], wait, time.monotonic() + patience)
     if last:
         with place.log.open("rb") as log:
