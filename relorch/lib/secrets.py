@@ -49,7 +49,7 @@ def decrypt(token: str, context: str) -> str:
     """The text of a token. Raises SecretUnreadable when it does not open in this context."""
     try:
         form, key_id, body = token.split(".")
-        raw = base64.urlsafe_b64decode(body)
+        raw = base64.b64decode(body, altchars=b"-_", validate=True)
         key = _keys()[key_id]
         if form != _FORMAT:
             raise SecretUnreadable(context)
