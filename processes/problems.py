@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+LONGEST_GUESS = 100
+MOST_GUESSES = 1_000
 
 
 class Severity(StrEnum):
@@ -46,5 +50,7 @@ def pointer(*parts: str | int) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean "…"?` for a near miss, else an empty string; to be appended to a message."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    if len(word) > LONGEST_GUESS:  # a whole text in the place of a word: nothing to guess, and comparing it would take long
+        return ""
+    near = difflib.get_close_matches(word, list(itertools.islice(known, MOST_GUESSES)), n=1, cutoff=0.6)
     return f' Did you mean "{near[0]}"?' if near else ""
