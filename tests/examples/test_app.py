@@ -90,7 +90,7 @@ def test_its_own_unit_tests(tmp_path: Path, fault: str, passes: bool) -> None:
 
 
 def test_the_artifact_is_the_same_bytes_from_the_same_sources(tmp_path: Path) -> None:
-    digests = []
+    digests: list[str] = []
     for name in ("one", "two"):
         tool("checkout", "--to", tmp_path / name)
         for file in (tmp_path / name).rglob("*.py"):

@@ -103,11 +103,11 @@ def serve(place: Place, *, port: int = 0, preferred: int = 0, service: str = "sh
     threading.Thread(target=_watch, args=(server, place, lifetime), daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-    number = server.server_port
+    port = server.server_port
     write(place.pid, f"{os.getpid()}\n")
-    about = {"pid": os.getpid(), "port": number, "url": f"http://{HOST}:{number}", "service": service}
+    about = {"pid": os.getpid(), "port": port, "url": f"http://{HOST}:{port}", "service": service}
     write_json(place.address, about | {"version": server.service.version, "digest": server.service.digest})
-    print(f"{service} {server.service.version} on http://{HOST}:{number}", file=sys.stderr, flush=True)
+    print(f"{service} {server.service.version} on http://{HOST}:{port}", file=sys.stderr, flush=True)
     try:
         server.serve_forever(poll_interval=0.1)
     finally:

@@ -36,7 +36,7 @@ class Service:
         own: dict[str, dict[str, Callable[[Query], Answer]]] = {
             "catalog": {"/products": self.products},
             "rates": {"/rates": self.rates},
-            "shop": {"/": self.home, "/cart/total": self.total, "/flags": self.flags, "/orders/summary": self.orders},
+            "shop": {"/": self.home, "/cart/total": self.total, "/flags": self.show_flags, "/orders/summary": self.show_orders},
         }
         self.routes = common | own[name]
 
@@ -89,13 +89,13 @@ class Service:
             return 200, bill.as_dict() | {"checkout": "new", "lines": lines}
         return 200, checkout.classic(wanted, country, rates).as_dict() | {"checkout": "classic"}
 
-    def flags(self, query: Query) -> Answer:
+    def show_flags(self, query: Query) -> Answer:
         """How far the new checkout is rolled out, and whether `?customer=` sees it."""
         flag, customer = self._flag(), _one(query, "customer")
         seen = {"customer": customer, "on": flag.is_on(NEW_CHECKOUT, customer)} if customer else {}
         return 200, {"flag": NEW_CHECKOUT, "percent": flag.percent, "internal": flag.internal} | seen
 
-    def orders(self, _query: Query) -> Answer:
+    def show_orders(self, _query: Query) -> Answer:
         """Number and sum of the orders; 404 when this place keeps none."""
         if not self.place.orders.exists():
             return 404, {"error": "this place keeps no orders"}
