@@ -1,0 +1,205 @@
+"""`${{ … }}` in texts: what it reads, and what it becomes (semantics section 1, S1). Pure.
+
+Names are plain JSON values. Only what an expression reads of them is handed to it, so a large tree of names costs nothing; give it as lazily
+as you like (any Mapping).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from processes.evaluation import ExpressionError, checked, compiled
+from processes.functions import LARGEST, number_text
+from processes.scanning import OPEN, Code, Scan, Unclosed, scan, split
+
+__all__ = [
+    "ExpressionError",
+    "condition",
+    "evaluate",
+    "has_expression",
+    "references",
+    "references_of_condition",
+    "render",
+    "syntax_problems",
+    "template_problems",
+    "texts",
+]
+
+Path = tuple[str, ...]
+
+
+def evaluate(text: str, names: Mapping[str, Any]) -> Any:
+    """The plain JSON value of one CEL expression (times as RFC 3339, durations as text). Raises ExpressionError."""
+    code = _bare(text)
+    return _value(code, names)
+
+
+def condition(text: str, names: Mapping[str, Any]) -> bool:
+    """An `if` or `check`, with or without braces. Raises ExpressionError, also for anything but true or false."""
+    code = _bare(text)
+    value = _value(code, names)
+    if not isinstance(value, bool):
+        shown = json.dumps(value, ensure_ascii=False)
+        raise ExpressionError(code.text.strip(), f"A condition must be true or false, not {shown[:60]}.", None)
+    return value
+
+
+def render(template: Any, names: Mapping[str, Any]) -> Any:
+    """`template` with every expression in its texts evaluated; a text that is one expression becomes its value in its type. Raises ExpressionError."""
+    if isinstance(template, str):
+        return _rendered(template, names) if OPEN in template else template
+    if isinstance(template, Mapping):
+        return {key: render(value, names) for key, value in template.items()}
+    if isinstance(template, list | tuple):
+        return [render(item, names) for item in template]
+    return template
+
+
+def has_expression(value: Any) -> bool:
+    """Does any text in `value` hold a `${{ … }}`? One that is not closed counts; the literal `$${{` does not."""
+    return any(OPEN in text and OPEN in text.replace("$" + OPEN, "") for _, text in texts(value))
+
+
+def references(template: Any) -> frozenset[Path]:
+    """The dotted paths that the expressions in `template` read; a text index counts as a field, a macro's variable does not. Unreadable ones name nothing."""
+    found: set[Path] = set()
+    for _, text in texts(template):
+        if OPEN in text:
+            try:
+                parts = split(text)
+            except Unclosed:
+                continue
+            for part in parts:
+                if isinstance(part, Code):
+                    found |= _paths(scan(part.text))
+    return frozenset(found)
+
+
+def references_of_condition(text: str) -> frozenset[Path]:
+    """The dotted paths that an `if` or `check` reads."""
+    try:
+        return frozenset(_paths(scan(_bare(text).text)))
+    except ExpressionError:
+        return frozenset()
+
+
+def syntax_problems(text: str) -> list[tuple[str, int | None]]:
+    """What is wrong with one expression, with or without braces: messages and columns."""
+    try:
+        code = _bare(text)
+    except ExpressionError as error:
+        return [(error.message, error.column)]
+    return _problems(code)
+
+
+def template_problems(template: Any) -> list[tuple[tuple[str | int, ...], str, int | None]]:
+    """What is wrong with the expressions in a template: where in it (keys and indexes), message and column in that text."""
+    found: list[tuple[tuple[str | int, ...], str, int | None]] = []
+    for place, text in texts(template):
+        if OPEN not in text:
+            continue
+        try:
+            parts = split(text)
+        except Unclosed as error:
+            found.append((place, str(error), error.start + 1))
+            continue
+        for part in parts:
+            if isinstance(part, Code):
+                found += [(place, message, column) for message, column in _problems(part)]
+    return found
+
+
+def texts(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every text in a JSON value, with the keys and indexes that lead to it."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from texts(item, (*place, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from texts(item, (*place, index))
+
+
+def _problems(code: Code) -> list[tuple[str, int | None]]:
+    code = _stripped(code)
+    found = scan(code.text)
+    if found.problems:
+        return [(message, offset + code.start + 1) for message, offset in found.problems]
+    try:
+        checked(code.text)
+    except ExpressionError as error:
+        moved = error.moved(code.start)
+        return [(moved.message, moved.column)]
+    return []
+
+
+def _paths(found: Scan) -> set[Path]:
+    paths = set()
+    for reference in found.references:
+        fields: list[str] = []
+        for part in reference.path:
+            if isinstance(part, int):
+                break
+            fields.append(part)
+        paths.add(tuple(fields))
+    return paths
+
+
+def _bare(text: str) -> Code:
+    """The one expression that a condition's text is, with or without braces."""
+    if not text.lstrip().startswith(OPEN):
+        return Code(text, 0)
+    try:
+        parts = split(text.strip())
+    except Unclosed as error:
+        raise ExpressionError(error.text, str(error), error.start + 1) from None
+    if len(parts) != 1 or not isinstance(parts[0], Code):
+        raise ExpressionError(text[:200], "A condition is one expression.", 1)
+    return Code(parts[0].text, parts[0].start + len(text) - len(text.lstrip()))
+
+
+def _stripped(code: Code) -> Code:
+    return Code(code.text.strip(), code.start + len(code.text) - len(code.text.lstrip()))
+
+
+def _value(code: Code, names: Mapping[str, Any]) -> Any:
+    code = _stripped(code)
+    try:
+        return compiled(code.text).value(names)
+    except ExpressionError as error:
+        raise error.moved(code.start) from None
+
+
+def _rendered(text: str, names: Mapping[str, Any]) -> Any:
+    try:
+        parts = split(text)
+    except Unclosed as error:
+        raise ExpressionError(error.text, str(error), error.start + 1) from None
+    if len(parts) == 1 and isinstance(parts[0], Code):
+        return _value(parts[0], names)
+    pieces = []
+    left = LARGEST
+    for part in parts:
+        piece = part if isinstance(part, str) else _joined(part, _value(part, names))
+        left -= len(piece)
+        if left < 0:
+            raise ExpressionError(text[:200], f"The text becomes longer than {LARGEST:,} characters.", None)
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def _joined(code: Code, value: Any) -> str:
+    """A value inside a text. Lists and objects are JSON, as a script or service on the other side can read; null is refused, because an
+    empty place in a command or an address would be the silent default that S1 forbids."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        raise ExpressionError(code.text.strip(), "The value is null and cannot stand in a text.", code.start + 1)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return number_text(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
