@@ -27,10 +27,13 @@ NOT_IN_STORE: Final = ("id", "uses", "depends_on")
 
 @dataclass(slots=True)
 class Shaped:
-    """`document` without what could not be read, `whole` typed, and for each list that lost items the old index of those that stayed."""
+    """`document` without what could not be read, `whole` its Blueprint or StoreActivity (inside one: Activity).
+
+    `kept` has, for each list that lost items, the old indexes of those that stayed.
+    """
 
     document: dict[str, Any]
-    whole: Blueprint | StoreActivity
+    whole: Any
     problems: list[Problem]
     kept: dict[Path, list[int]] = field(default_factory=dict)
 
@@ -40,15 +43,17 @@ def shaped(document: Mapping[str, Any]) -> Shaped:
     kind = _kind(document)
     body = {key: value for key, value in document.items() if value is not LEFT_OUT}
     fitting = _Fitting(StoreActivity if kind == "Activity" else Blueprint, body)
-    if kind == "Activity":
-        _check_store_activity(fitting, body.get("activity"))
+    inner = _check_store_activity(fitting, body.get("activity")) if kind == "Activity" else {}
     fitting.fit()
     for path, other in _duplicates(body):
         fitting.problems.append(Problem("duplicate_id", f'"{_at(body, path)}" is there twice; the first is at {pointer(*other)}.', pointer(*path)))
         fitting.leave_out(path[:-1])
     if (identifier := body.get("id")) in RESERVED_IDS:
         fitting.problems.append(Problem("reserved_id", f'"{identifier}" is part of an address and cannot be an id.', "/id"))
-    return fitting.result()
+    found = fitting.result()
+    if inner and isinstance(found.whole, StoreActivity):
+        found.whole = found.whole.model_copy(update={"activity": inner})
+    return found
 
 
 class _Fitting:
@@ -60,6 +65,9 @@ class _Fitting:
         self.out: set[Path] = set()
         self.problems: list[Problem] = []
         self.whole: Any = None
+        self.left: dict[str, Any] = {}
+        self.kept: dict[Path, list[int]] = {}
+        self.tried: set[Path] | None = None
 
     def leave_out(self, path: Path) -> None:
         self.out.add(path)
@@ -72,8 +80,10 @@ class _Fitting:
 
     def misfits(self) -> list[tuple[Path, dict[str, Any]]]:
         """Where validation of what is left does not fit, in the document's own places; sets `whole` when all fits."""
-        kept: dict[Path, list[int]] = {}
-        document = _without(self.document, (), self.out, kept)
+        self.tried = set(self.out)
+        self.whole = None
+        kept = self.kept = dict[Path, list[int]]()
+        self.left = document = _without(self.document, (), self.out, kept)
         if "id" not in document:
             document = document | {"id": PLACEHOLDER}
             missing: list[tuple[Path, dict[str, Any]]] = [] if ("id",) in self.out else [(("id",), {"type": "missing", "ctx": {}})]
@@ -102,14 +112,10 @@ class _Fitting:
             self.leave_out(path if details[0]["type"] != "missing" else _container(path))
 
     def result(self) -> Shaped:
-        for _ in range(40):  # each round leaves out more, and the format is not that deep
-            if not (misfits := [misfit for misfit in self.misfits() if misfit[0] != ("id",)]):
-                break
-            for path, detail in misfits:
+        while self.tried != self.out:  # ends: each round leaves out more, or fits
+            for path, detail in self.misfits():
                 self.leave_out(path if detail["type"] != "missing" else _container(path))
-        kept: dict[Path, list[int]] = {}
-        document = _without(self.document, (), self.out, kept)
-        return Shaped(document, self.whole, self.problems, kept)
+        return Shaped(self.left, self.whole, self.problems, self.kept)
 
 
 def _kind(document: Mapping[str, Any]) -> str:
@@ -119,10 +125,10 @@ def _kind(document: Mapping[str, Any]) -> str:
     return "Activity" if "activity" in document and "phases" not in document else "Process"
 
 
-def _check_store_activity(fitting: _Fitting, body: Any) -> None:
-    """The `activity` mapping has the keys of an activity, but for those that place it in a process."""
+def _check_store_activity(fitting: _Fitting, body: Any) -> dict[str, Any]:
+    """The `activity` mapping has the keys of an activity, but for those that place it in a process. Returns it in its canonical form."""
     if not isinstance(body, dict):
-        return
+        return {}
     for key in NOT_IN_STORE:
         if key in body:
             fitting.problems.append(Problem("unknown_key", f'"{key}" belongs to the step of a process that uses this activity.', pointer("activity", key)))
@@ -131,10 +137,12 @@ def _check_store_activity(fitting: _Fitting, body: Any) -> None:
     inner.fit()
     for path, other in _duplicate_tasks(body, ("activity",)):
         fitting.problems.append(Problem("duplicate_id", f'"{_at(body, path[1:])}" is there twice; the first is at {pointer(*other)}.', pointer(*path)))
-        fitting.leave_out(path[:-1])
+        inner.leave_out(path[1:-1])
     fitting.problems += [Problem(problem.code, problem.message, "/activity" + problem.place) for problem in inner.problems]
-    inner.result()
+    activity = inner.result().whole
     fitting.out |= {("activity", *path) for path in inner.out}
+    canonical = activity.model_dump(mode="json", by_alias=True, exclude_defaults=True) if activity else {}
+    return {key: value for key, value in canonical.items() if key != "id"}
 
 
 def _duplicates(document: Mapping[str, Any]) -> list[tuple[Path, Path]]:
@@ -219,7 +227,7 @@ def original_place(place: str, kept: Mapping[Path, list[int]]) -> str:
 
 def _container(path: Path) -> Path:
     """What must go when a key is missing in it: the item of a list, or the key that holds the mapping."""
-    return path[:-1]
+    return path[:-1] or path
 
 
 def _at(document: Any, path: Path) -> Any:
