@@ -3,8 +3,10 @@
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "relorch.settings")
-os.environ.setdefault("RELORCH_PROCESS", "web")
 
 from django.core.asgi import get_asgi_application
 
+from relorch import databases
+
 application = get_asgi_application()
+databases.pooled()

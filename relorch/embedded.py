@@ -137,6 +137,12 @@ def running(home: Path, *, dies_with_us: bool = False) -> Iterator[None]:
                 child.poll()
 
 
+def revive(place: Place, *, dies_with_us: bool = False) -> None:
+    """Starts a server again that ended while it was in use."""
+    with _locked(place):
+        ensure(place, dies_with_us=dies_with_us)
+
+
 @contextlib.contextmanager
 def _locked(place: Place) -> Iterator[None]:
     """One at a time starts or stops it."""

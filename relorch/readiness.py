@@ -5,33 +5,41 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models.functions import Now
 from kombu import Connection
 
-import relorch.broker  # noqa: F401 (tells kombu of folder://)
+from relorch.models import Pulse
 
 log = logging.getLogger(__name__)
+
+_migrated = False
+HEARD_WITHIN = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`ready`: requests and releases would succeed. `checks` names each thing with `ok` or what is wrong."""
+    """`status` is `ready`, `degraded` (people can work, machines wait) or `not ready`; `checks` names each thing with `ok` or what is wrong."""
 
-    ready: bool
     status: str
     checks: dict[str, str]
 
+    @property
+    def ready(self) -> bool:
+        """Requests and releases would succeed."""
+        return self.status == "ready"
+
 
 def look() -> Found:
-    """Looks at database, migrations and broker now."""
-    checks: dict[str, str] = {}
-    for name, check in (("database", _database), ("migrations", _migrations), ("broker", _broker)):
-        checks[name] = _tried(name, check)
-    ready = all(found == "ok" for found in checks.values())
-    return Found(ready, "ready" if ready else "not ready", checks)
+    """Looks at database, migrations, broker and worker now."""
+    checks = {name: _tried(name, check) for name, check in (("database", _database), ("migrations", _migrations), ("broker", _broker), ("worker", _worker))}
+    if all(found == "ok" for found in checks.values()):
+        return Found("ready", checks)
+    return Found("degraded" if checks["database"] == checks["migrations"] == "ok" else "not ready", checks)
 
 
 def _tried(name: str, check: Callable[[], str]) -> str:
@@ -49,11 +57,18 @@ def _database() -> str:
 
 
 def _migrations() -> str:
-    executor = MigrationExecutor(connection)
-    return "pending" if executor.migration_plan(executor.loader.graph.leaf_nodes()) else "ok"
+    global _migrated  # once applied they stay; looking costs some 50 ms
+    if not _migrated:
+        executor = MigrationExecutor(connection)
+        _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return "ok" if _migrated else "pending"
 
 
 def _broker() -> str:
     with Connection(settings.CELERY_BROKER_URL, transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS, connect_timeout=2) as broker:
         broker.ensure_connection(max_retries=1, timeout=2)
     return "ok"
+
+
+def _worker() -> str:
+    return "ok" if Pulse.objects.filter(queue="engine", at__gt=Now() - HEARD_WITHIN).exists() else "not heard of lately"

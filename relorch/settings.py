@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 
-from relorch import embedded, environment
+from relorch import databases, environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -66,7 +66,7 @@ MIDDLEWARE = [
     "relorch.lib.http.security_headers",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "relorch.lib.static.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -93,18 +93,19 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
+            "libraries": {"ui": "relorch.lib.templatetags.ui"},
         },
     }
 ]
 STATIC_URL = "/static/"
-STATIC_ROOT = RELORCH_HOME / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {"BACKEND": "relorch.lib.static.VersionedStorage"},
 }
 WHITENOISE_USE_FINDERS = True  # no collectstatic step; files are found once, at the start
-WHITENOISE_MAX_AGE = 3600
+WHITENOISE_MAX_AGE = 24 * 3600
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 MEDIA_ROOT = RELORCH_HOME / "files"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 APPEND_SLASH = True
@@ -113,25 +114,7 @@ APPEND_SLASH = True
 
 RELORCH_EMBEDDED_DATABASE = not environment.text("DATABASE_URL")
 _ROLE = environment.one_of("RELORCH_DATABASE_ROLE", ("application", "owner"), "application")  # manage.py sets it for migrate
-_IN_WEB = environment.text("RELORCH_PROCESS") == "web"  # asgi.py sets it
-_URL = environment.text("DATABASE_URL")
-_OWNER_URL = environment.text("DATABASE_OWNER_URL", _URL)
-if RELORCH_EMBEDDED_DATABASE:
-    DATABASES = {"default": embedded.connection(RELORCH_HOME, _ROLE)}
-elif _ROLE == "owner":
-    DATABASES = {"default": environment.database("DATABASE_OWNER_URL", _OWNER_URL)}
-else:
-    DATABASES = {"default": environment.database("DATABASE_URL", _URL)}
-DATABASES["default"] |= {
-    "ENGINE": "django.db.backends.postgresql",
-    "ATOMIC_REQUESTS": False,
-    "CONN_MAX_AGE": 0 if _IN_WEB else None,
-    "CONN_HEALTH_CHECKS": not _IN_WEB,
-}
-DATABASES["default"]["OPTIONS"] |= {"application_name": f"relorch {environment.text('RELORCH_PROCESS', 'command')}", "connect_timeout": 5}
-DATABASES["default"]["OPTIONS"]["options"] = environment.time_outs(_ROLE)
-if _IN_WEB:
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 20, "timeout": 10, "max_idle": 300}
+DATABASES = {"default": databases.described(_ROLE, RELORCH_HOME)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PGTRIGGER_MIGRATIONS = True
 
@@ -160,6 +143,7 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # nothing to remember: what is 
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "releases.tasks.sweep", "schedule": 1.0, "options": {"queue": "engine", "expires": 5}},
+    "pulse": {"task": "relorch.tasks.pulse", "schedule": 2.0, "args": ["engine"], "options": {"queue": "engine", "expires": 5}},
 }
 
 # People
@@ -276,6 +260,6 @@ LOGGING = {
         "celery": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
-        "uvicorn.access": {"level": "WARNING"},
+        "uvicorn": {"level": "WARNING"},
     },
 }

@@ -21,4 +21,6 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 when work would be done: database, migrations, broker, worker; else 503. What is wrong is named, without details (the log has them)."""
     found = readiness.look()
-    return JsonResponse({"status": found.status, "checks": found.checks}, status=200 if found.ready else 503)
+    answer = JsonResponse({"status": found.status, "checks": found.checks}, status=200 if found.ready else 503)
+    answer._has_been_logged = True  # type: ignore[attr-defined] # Django would log each 503 as an error
+    return answer

@@ -1,0 +1,65 @@
+"""`manage.py serve`: everything, in the foreground."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from relorch import children, embedded, migrating, serving
+from relorch.lib.errors import DomainError
+from relorch.models import Pulse
+
+
+class Command(BaseCommand):
+    help = "Runs the database (unless DATABASE_URL is set), web, workers and clock until Ctrl-C. An empty home is set up first."
+    requires_system_checks = []  # noqa: RUF012 (Django's form)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Where to listen; manage.py has read --home already."""
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000; 0 = any free one)")
+        parser.add_argument("--home", help="folder of everything that is kept (RELORCH_HOME, or var)")
+
+    def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
+        """Starts in this order: checks, database, migrations, children."""
+        home = settings.RELORCH_HOME
+        self._check_host(host)
+        with contextlib.ExitStack() as held:
+            try:
+                lock = held.enter_context(serving.only_one(home))
+                listening = held.enter_context(serving.listen(host, port))
+                if settings.RELORCH_EMBEDDED_DATABASE:
+                    held.enter_context(embedded.running(home, dies_with_us=True))
+                children.preload()
+                if migrating.pending():
+                    migrating.migrate(home)
+            except DomainError as error:
+                raise CommandError(error.message) from error
+            Pulse.objects.all().delete()
+            connection.close()
+            supervisor = serving.Supervisor(
+                home,
+                listening,
+                script_slots=settings.RELORCH_SCRIPT_SLOTS,
+                grace=settings.RELORCH_GRACE,
+                public=settings.RELORCH_BASE_URL,
+                locks=(lock.fileno(),),
+            )
+            supervisor.run(self.stdout)
+
+    def _check_host(self, host: str) -> None:
+        try:
+            loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback and not settings.PRODUCTION:
+            raise CommandError(
+                f"--host {host} would let others in without encryption. Set RELORCH_BASE_URL to the https address under which a proxy serves relorch, "
+                "or leave the host at 127.0.0.1."
+            )
