@@ -175,6 +175,12 @@ def test_an_activity_of_a_phase_skipped_for_another_reason_carries_nothing_on() 
     assert must_precede(plan, "c") == {"a", "b"}  # S5: b closes only when a has
 
 
+def test_a_phase_skipped_by_its_condition_keeps_what_it_met_to_itself() -> None:
+    # P( a! ) => Q[A][no]( b ) ; R( c after b )
+    plan = Plan((stage("P", step("a!")), stage("Q[A][no]", step("b"), after=("P",)), stage("R", step("c", "b"))))
+    assert ends(plan) == {"a": failed("a"), "b": BY_CONDITION, "c": RAN}
+
+
 def test_what_is_not_needed_or_skipped_by_its_condition_carries_nothing_on() -> None:
     # P( a! -> b[A][no] -> c ; ok -> d[F] -> e )
     plan = one(step("a!"), step("b[A][no]", "a"), step("c", "b"), step("ok"), step("d[F]", "ok"), step("e", "d"))
@@ -204,6 +210,14 @@ def test_an_answer_beside_is_not_upstream() -> None:
     plan = one(step("a!"), step("f+[F]", "a"), step("c", "a"))
     assert ends(plan)["c"] == bad_end("a")
     assert forecast(plan).stages == {"P": "satisfied"}
+    assert forecast(plan).result == "partially_succeeded"
+
+
+def test_an_answer_beside_is_not_upstream_of_a_phase_either() -> None:
+    # P( a! ) => Q( c ) ; F( f+[F] after a )
+    plan = Plan((stage("P", step("a!")), stage("F", step("f+[F]", "a")), stage("Q", step("c"), after=("P",))))
+    assert ends(plan) == {"a": failed("a"), "f": RAN, "c": bad_end("a")}
+    assert forecast(plan).stages == {"P": "bad", "F": "satisfied", "Q": "bad"}
     assert forecast(plan).result == "partially_succeeded"
 
 
