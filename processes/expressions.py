@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from processes.evaluation import ExpressionError, checked, compiled
-from processes.functions import LARGEST, number_text
+from processes.functions import LARGEST, number_text, type_name
 from processes.scanning import OPEN, Code, Scan, Unclosed, scan, split
 
 __all__ = [
@@ -41,8 +41,8 @@ def condition(text: str, names: Mapping[str, Any]) -> bool:
     code = _bare(text)
     value = _value(code, names)
     if not isinstance(value, bool):
-        shown = json.dumps(value, ensure_ascii=False)
-        raise ExpressionError(code.text.strip(), f"A condition must be true or false, not {shown[:60]}.", None)
+        # The type and not the value, which may be a secret.
+        raise ExpressionError(code.text.strip(), f"A condition must be true or false, and this is of type {type_name(value)}.", None)
     return value
 
 

@@ -2,7 +2,8 @@
 
 The library's own versions are replaced where they are wrong (`size` counts bytes, durations saturate silently), missing (`bool`, `string`
 of a boolean, time zones) or unbounded (`matches` compiles its pattern at every call). No function raises: a raise inside the library may be
-absorbed by `||`, so what went wrong is kept in `Work.problem` and ends the evaluation whatever it returned.
+absorbed by `||`, so what went wrong is kept in `Work.problem` and ends the evaluation whatever it returned. No message holds a value: it may
+be a secret.
 """
 
 from __future__ import annotations
@@ -105,17 +106,23 @@ def span_text(value: timedelta) -> str:
 def read_instant(text: str) -> datetime:
     """An RFC 3339 time with its zone. Raises ValueError."""
     if not _INSTANT.fullmatch(text):
-        raise ValueError(f"{text[:60]!r} is not a time with a zone such as 2026-03-01T10:00:00Z")
-    return datetime.fromisoformat(text.upper())
+        raise ValueError("a time is written with its zone, such as 2026-03-01T10:00:00Z")
+    try:
+        return datetime.fromisoformat(text.upper())
+    except ValueError:
+        raise ValueError("there is no such time") from None
 
 
 def read_span(text: str) -> timedelta:
     """A duration as the process file or as CEL writes it. Raises ValueError."""
     if not _SPAN.fullmatch(text):
-        return timedelta(seconds=parse_duration(text))
+        try:
+            return timedelta(seconds=parse_duration(text))
+        except ValueError:
+            raise ValueError("a duration is written 90s, 30m, 24h, 2d, 1d12h or as ISO 8601, and is at most ten years") from None
     seconds = sum(float(number) * _SPAN_UNITS[unit] for number, unit in _SPAN_PART.findall(text))
     if seconds > 400 * 366 * 86_400:
-        raise ValueError(f"{text[:60]!r} is out of range")
+        raise ValueError("the duration is out of range")
     return timedelta(seconds=-seconds if text.startswith("-") else seconds)
 
 
@@ -213,7 +220,7 @@ def _bool(work: Work, value: Any) -> bool:
     if isinstance(value, bool):
         return value
     if _text(value) not in {"true", "false"}:
-        raise ValueError(f"{value[:60]!r} is neither true nor false")
+        raise ValueError("the text is neither true nor false")
     return bool(value == "true")
 
 
