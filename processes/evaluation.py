@@ -194,10 +194,12 @@ class Compiled:
 
 
 def checked(text: str) -> tuple[Scan, Any]:
-    """What an expression is made of, and the library's program for it. Raises ExpressionError with the first thing that is wrong."""
+    """What an expression is made of, and the library's program for it (none for a path alone). Raises ExpressionError with the first thing that is wrong."""
     found = scan(text)
     for message, offset in found.problems:
         raise ExpressionError(text[:200], message, offset + 1)
+    if found.is_path:
+        return found, None
     try:
         cel.compile(text)
     except Exception as error:

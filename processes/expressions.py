@@ -8,26 +8,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from processes.evaluation import ExpressionError, checked, compiled
 from processes.functions import LARGEST, number_text, type_name
-from processes.scanning import OPEN, Code, Scan, Unclosed, scan, split
+from processes.scanning import OPEN, Code, Unclosed, scan, split
 
 __all__ = [
     "ExpressionError",
     "condition",
     "evaluate",
+    "examine",
+    "examine_condition",
     "has_expression",
     "references",
     "references_of_condition",
     "render",
     "syntax_problems",
-    "template_problems",
     "texts",
 ]
 
 Path = tuple[str, ...]
+
+
+class Found(NamedTuple):
+    """What stands in one text of a template: where it is (keys and indexes), the paths read, and problems as (message, column)."""
+
+    place: tuple[str | int, ...]
+    paths: tuple[Path, ...]
+    problems: tuple[tuple[str, int | None], ...]
 
 
 def evaluate(text: str, names: Mapping[str, Any]) -> Any:
@@ -64,51 +74,46 @@ def has_expression(value: Any) -> bool:
 
 def references(template: Any) -> frozenset[Path]:
     """The dotted paths that the expressions in `template` read; a text index counts as a field, a macro's variable does not. Unreadable ones name nothing."""
-    found: set[Path] = set()
-    for _, text in texts(template):
-        if OPEN in text:
-            try:
-                parts = split(text)
-            except Unclosed:
-                continue
-            for part in parts:
-                if isinstance(part, Code):
-                    found |= _paths(scan(part.text))
-    return frozenset(found)
+    return frozenset(path for found in examine(template) for path in found.paths)
 
 
 def references_of_condition(text: str) -> frozenset[Path]:
     """The dotted paths that an `if` or `check` reads."""
-    try:
-        return frozenset(_paths(scan(_bare(text).text)))
-    except ExpressionError:
-        return frozenset()
+    return frozenset(examine_condition(text).paths)
 
 
-def syntax_problems(text: str) -> list[tuple[str, int | None]]:
-    """What is wrong with one expression, with or without braces: messages and columns."""
-    try:
-        code = _bare(text)
-    except ExpressionError as error:
-        return [(error.message, error.column)]
-    return _problems(code)
-
-
-def template_problems(template: Any) -> list[tuple[tuple[str | int, ...], str, int | None]]:
-    """What is wrong with the expressions in a template: where in it (keys and indexes), message and column in that text."""
-    found: list[tuple[tuple[str | int, ...], str, int | None]] = []
+def examine(template: Any) -> list[Found]:
+    """Each text in `template` that holds expressions, with what they read and what is wrong with them."""
+    found = []
     for place, text in texts(template):
         if OPEN not in text:
             continue
         try:
-            parts = split(text)
+            codes = [_stripped(part) for part in split(text) if isinstance(part, Code)]
         except Unclosed as error:
-            found.append((place, str(error), error.start + 1))
+            found.append(Found(place, (), ((str(error), error.start + 1),)))
             continue
-        for part in parts:
-            if isinstance(part, Code):
-                found += [(place, message, column) for message, column in _problems(part)]
+        seen = [(code.start, *_examined(code.text)) for code in codes]
+        paths = tuple(path for _, paths, _ in seen for path in paths)
+        problems = tuple((message, column and column + start) for start, _, problems in seen for message, column in problems)
+        if codes:
+            found.append(Found(place, paths, problems))
     return found
+
+
+def examine_condition(text: str) -> Found:
+    """The same of an `if` or `check`, with or without braces."""
+    try:
+        code = _stripped(_bare(text))
+    except ExpressionError as error:
+        return Found((), (), ((error.message, error.column),))
+    paths, problems = _examined(code.text)
+    return Found((), paths, tuple((message, column and column + code.start) for message, column in problems))
+
+
+def syntax_problems(text: str) -> list[tuple[str, int | None]]:
+    """What is wrong with one expression, with or without braces: messages and columns."""
+    return list(examine_condition(text).problems)
 
 
 def texts(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -123,29 +128,28 @@ def texts(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
             yield from texts(item, (*place, index))
 
 
-def _problems(code: Code) -> list[tuple[str, int | None]]:
-    code = _stripped(code)
-    found = scan(code.text)
+@lru_cache(maxsize=4096)
+def _examined(text: str) -> tuple[tuple[Path, ...], tuple[tuple[str, int | None], ...]]:
+    """The paths that one expression reads, in its order, and what is wrong with it."""
+    found = scan(text)
     if found.problems:
-        return [(message, offset + code.start + 1) for message, offset in found.problems]
+        return (), tuple((message, offset + 1) for message, offset in found.problems)
     try:
-        checked(code.text)
+        checked(text)
     except ExpressionError as error:
-        moved = error.moved(code.start)
-        return [(moved.message, moved.column)]
-    return []
+        return (), ((error.message, error.column),)
+    paths = dict.fromkeys(_fields(reference.path) for reference in found.references)
+    return tuple(paths), ()
 
 
-def _paths(found: Scan) -> set[Path]:
-    paths = set()
-    for reference in found.references:
-        fields: list[str] = []
-        for part in reference.path:
-            if isinstance(part, int):
-                break
-            fields.append(part)
-        paths.add(tuple(fields))
-    return paths
+def _fields(path: tuple[str | int, ...]) -> Path:
+    """A path as far as it consists of fields."""
+    found: list[str] = []
+    for part in path:
+        if isinstance(part, int):
+            break
+        found.append(part)
+    return tuple(found)
 
 
 def _bare(text: str) -> Code:

@@ -15,12 +15,12 @@ from processes.expressions import (
     ExpressionError,
     condition,
     evaluate,
+    examine,
     has_expression,
     references,
     references_of_condition,
     render,
     syntax_problems,
-    template_problems,
 )
 
 NAMES: dict[str, Any] = {
@@ -250,7 +250,7 @@ def test_errors_help(text: str, words: str, column: int | None) -> None:
         ("1 +\n *", '"*" cannot stand here.', 6),
         ("a @ b", "'@' cannot stand in an expression.", 3),
         (".a.b", 'A path cannot begin with "."', 1),
-        ("for", "Reserved identifier: for.", 1),
+        ("for + 1", "Reserved identifier: for.", 1),
         ("foo(1)", 'There is no function "foo".', 1),
         ("sise(inputs)", 'There is no function "sise". Did you mean "size"?', 1),
         ("'a'.startWith('b')", 'There is no method "startWith". Did you mean "startsWith"?', 5),
@@ -288,10 +288,11 @@ def test_columns_count_in_the_text_as_written() -> None:
     assert problem(render, "ab ${{ inputs").column == 4
     assert problem(condition, "  ${{ inputs.nope }}").column == 14
     assert problem(condition, "  inputs.nope ").column == 10
-    assert template_problems({"a": ["ok ${{ 1 }}", "x ${{ 1 + }} ${{ foo() }}"], "b": "${{ 'a"}) == [
-        (("a", 1), "The expression is not complete.", 10),
-        (("a", 1), 'There is no function "foo".', 18),
-        (("b",), "This expression is not closed: }} is missing.", 1),
+    found = examine({"a": ["ok ${{ inputs.a }}", "x ${{ 1 + }} ${{ foo() }}"], "b": "${{ 'a", "c": "$${{ literal"})
+    assert [(each.place, each.paths, each.problems) for each in found] == [
+        (("a", 0), (("inputs", "a"),), ()),
+        (("a", 1), (), (("The expression is not complete.", 10), ('There is no function "foo".', 18))),
+        (("b",), (), (("This expression is not closed: }} is missing.", 1),)),
     ]
 
 
