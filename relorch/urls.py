@@ -1,9 +1,10 @@
 """Which address leads where."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from relorch import views
+from relorch import gallery, views
 
 handler400 = "relorch.lib.http.handler400"
 handler403 = "relorch.lib.http.handler403"
@@ -14,6 +15,9 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("accounts/", include("allauth.urls")),
+    path("account/", include("relorch.accounts.urls")),
     path("api/v1/", include("relorch.api")),
     path("admin/", admin.site.urls),
 ]
+if not settings.PRODUCTION:
+    urlpatterns += [path("components/", gallery.show, name="components")]

@@ -2,7 +2,7 @@
 
     graph = layout(phases, activities, opened=opened_from(request.GET.get("open", "")))
 
-`templates/components/_graph.html` draws it. Heights are known without measuring, because every name is one line (docs/decisions has the reason).
+`templates/components/_graph.html` draws it. Heights are known without measuring, because every name is one line (docs/decisions/0005).
 """
 
 from releases.graph.folding import EVERYTHING, opened_from

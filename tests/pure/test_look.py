@@ -32,7 +32,7 @@ def test_every_icon_is_in_the_sprite() -> None:
 
 
 def test_the_stylesheet_colours_states_as_the_table_says() -> None:
-    found = {}
+    found: dict[str, str] = {}
     for selectors, body in re.findall(r"((?:\[data-state=[a-z_]+\],?\s*)+)\{([^}]*)\}", CSS):
         colour = re.search(r"--st: var\(--([a-z]+)-solid\)", body)
         assert colour

@@ -204,10 +204,10 @@ def theme(context: Context) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: Context, name: str, icon_name: str, label: str, exact: bool = False, count: int = 0) -> SafeString:
+def nav_link(context: Context, name: str, icon_name: str, label: str, exact: bool = False, count: int = 0, key: str = "") -> SafeString:
     """An entry of the sidebar, or nothing while nobody serves that URL name.
 
-    It is current where the view sets `nav` to its name, else in its whole namespace (`exact`: on that page alone).
+    It is current where the view sets `nav` to its name, else in its whole namespace (`exact`: on that page alone). `key` is its shortcut after `g`.
     """
     try:
         address = reverse(name)
@@ -218,7 +218,8 @@ def nav_link(context: Context, name: str, icon_name: str, label: str, exact: boo
     same_area = not context.get("nav") and not exact and ":" in name and here.rpartition(":")[0] == name.rpartition(":")[0]
     current = mark_safe(' aria-current="page"') if here == name or same_area else ""
     hot = format_html('<span class="count count--hot">{}<span class="vh"> waiting for you</span></span>', count) if count else ""
-    return format_html('<a href="{}"{}>{}{}{}</a>', address, current, _icon(icon_name, "", ""), label, hot)
+    shortcut = format_html(' data-key="g {}"', key) if key else ""
+    return format_html('<a href="{}"{}{}>{}{}{}</a>', address, current, shortcut, _icon(icon_name, "", ""), label, hot)
 
 
 @register.simple_block_tag
