@@ -204,8 +204,8 @@ class _Comparison:
             ids = [activity.id for activity in phase.activities if activity.id in old and old[activity.id][1].id == phase.id]
             was = [key for key, (_, where, _activity) in old.items() if where.id == phase.id and key in ids]
             if ids != was:
-                place = pointer("phases", after.phases.index(phase), "activities")
-                self.found.append(Change("changed", place, was, ids, f"the activities of phase “{phase.label}” stand in another order"))
+                order = pointer("phases", after.phases.index(phase), "activities")
+                self.found.append(Change("changed", order, was, ids, f"the activities of phase “{phase.label}” stand in another order"))
 
     def activity(self, place: tuple[str | int, ...], old: Blueprint, old_phase: Phase, before: Activity, new: Blueprint, phase: Phase, after: Activity) -> None:
         was, now, of = _plain(before), _plain(after), f"“{after.label}”"

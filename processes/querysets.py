@@ -9,7 +9,7 @@ from django.db import models
 from processes.access import Permission, processes_with
 
 
-class ProcessQuerySet(models.QuerySet):
+class ProcessQuerySet(models.QuerySet[Any]):
     """Processes, gotten only through permission."""
 
     def visible_to(self, user: Any) -> Self:
@@ -28,7 +28,7 @@ class ProcessQuerySet(models.QuerySet):
         return open_ones.filter(processes_with(user, Permission.START))
 
 
-class InputSetQuerySet(models.QuerySet):
+class InputSetQuerySet(models.QuerySet[Any]):
     """Input sets, as visible as their process."""
 
     def visible_to(self, user: Any) -> Self:

@@ -20,7 +20,7 @@ from rest_framework.response import Response
 from relorch.lib.rest import View
 
 
-class BearerScheme(OpenApiAuthenticationExtension):
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How the schema names our tokens."""
 
     target_class = "relorch.accounts.authentication.BearerToken"

@@ -15,6 +15,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from relorch.requests.effects import mark
+
 _LOAD = "SELECT name, sequence, head, at FROM audit_stream WHERE name = ANY(%s)"
 _INSERT = """
 INSERT INTO audit_event (stream, sequence, at, verb, actor_id, subject, release_id, record, previous, hash)
@@ -103,6 +105,7 @@ def append(cursor: Any, heads: dict[str, Head], happenings: Iterable[Happening],
         )
         head.hash = digest
     if rows:
+        mark(cursor)
         cursor.execute(_INSERT, [list(column) for column in zip(*rows, strict=True)])
         moved = {row[0]: heads[row[0]] for row in rows}
         cursor.execute(_HEADS, (list(moved), [h.sequence for h in moved.values()], [h.hash for h in moved.values()], [h.at for h in moved.values()]))

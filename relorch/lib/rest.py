@@ -20,7 +20,9 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
+from rest_framework.exceptions import NotAcceptable
 from rest_framework.generics import GenericAPIView
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,6 +33,7 @@ from relorch.audit.chain import instant
 from relorch.lib import preconditions
 from relorch.lib.errors import DomainError, NotAllowed
 from relorch.requests import claims
+from relorch.requests.effects import Claim
 
 MEBIBYTE = 1024 * 1024
 _REPLAYED_HEADERS = ("Content-Type", "Location", "ETag")
@@ -62,7 +65,7 @@ class InstantField(serializers.DateTimeField):
         return value
 
 
-class ModelShape(serializers.ModelSerializer):
+class ModelShape(serializers.ModelSerializer[Any]):
     """A serializer of model fields, which it lists; times in the one spelling."""
 
     serializer_field_mapping: ClassVar = serializers.ModelSerializer.serializer_field_mapping | {DateTimeField: InstantField}
@@ -79,6 +82,17 @@ class Pages(CursorPagination):
     def get_paginated_response(self, data: Any) -> Response:
         """The shape of every list (semantics, section 7)."""
         return Response({"results": data, "next": self.get_next_link(), "previous": self.get_previous_link()})
+
+
+class AnyAccept(DefaultContentNegotiation):
+    """Who accepts only what we do not write gets what we do write: an answer helps more than 406."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        """The one asked for, else the first."""
+        try:
+            return super().select_renderer(request, renderers, format_suffix)
+        except NotAcceptable:
+            return renderers[0], renderers[0].media_type
 
 
 # Views
@@ -109,11 +123,11 @@ class View(APIView):
     """Base of the API's views."""
 
     schema = Schema()
-    pagination_class = Pages
+    content_negotiation_class = AnyAccept
     body_limit: ClassVar[int | None] = MEBIBYTE
     """Bytes; None where a view takes uploads and limits them itself."""
 
-    _claim: claims.Claim | None = None
+    _claim: Claim | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Size, then who asks, then whether it was asked before."""
@@ -133,15 +147,14 @@ class View(APIView):
         try:
             response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
             if self._claim is not None and isinstance(response, HttpResponse):
-                claim, self._claim = self._claim, None
-                claims.settle(claim, _answer_of(response))
+                claims.settle(self._claim, _answer_of(response))
         except BaseException:
             if self._claim is not None:
                 claims.give_up(self._claim)
             raise
         return response
 
-    def handle_exception(self, exc: Exception) -> Response | HttpResponse:
+    def handle_exception(self, exc: Exception) -> Any:
         """An answer that is known already is given again, marked as such."""
         if isinstance(exc, _Replayed):
             headers = exc.answer.headers | {"Idempotent-Replayed": "true"}
@@ -149,20 +162,23 @@ class View(APIView):
         return super().handle_exception(exc)
 
 
-class Resources(ViewSetMixin, View, GenericAPIView):
+class Resources(ViewSetMixin, View, GenericAPIView[Any]):
     """Things of one model. `queryset` is the model's whole table; what a request gets of it is `visible_to` its person, and a stranger gets 404."""
 
-    def get_queryset(self) -> QuerySet[Any]:
+    pagination_class = Pages
+
+    def get_queryset(self) -> Any:
         """Only through permission."""
         rows: Any = super().get_queryset()
         if getattr(self, "swagger_fake_view", False):
             return rows.none()
         return rows.visible_to(self.request.user)
 
-    def listed(self, rows: QuerySet[Any]) -> Response:
-        """One page of the rows, in the view's shape."""
-        page = self.paginate_queryset(rows)
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+    def page_of(self, rows: QuerySet[Any], ordering: tuple[str, ...] = ("pk",)) -> list[Any]:
+        """The rows of the page that the request asks for; `ordering` ends in a unique column. The answer is `get_paginated_response(shapes)`."""
+        pages: Any = self.paginator
+        pages.ordering = ordering
+        return list(self.paginate_queryset(rows) or ())
 
 
 def limit_body(request: HttpRequest, limit: int) -> None:

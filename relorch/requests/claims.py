@@ -1,14 +1,13 @@
 """The life of an `Idempotency-Key`: claimed, marked when its request commits something, answered; the answer is given to whoever asks again.
 
 Exactly one request works under a key. When its process dies, the key is free again after a minute, unless something was committed under it: then
-nobody does it a second time. `effect` makes that mark inside the transaction of the change, so that both are there or neither.
+nobody does it a second time. The audit trail makes that mark inside the transaction of the change (`effects`), so that both are there or neither.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from django.db.models.functions import Now
 
 from relorch.lib import secrets
 from relorch.lib.errors import Conflict, Invalid
+from relorch.requests.effects import Claim, current
 from relorch.requests.models import IdempotentRequest
 
 LOST_AFTER = timedelta(seconds=60)
@@ -30,16 +30,6 @@ _INSERT = """
 INSERT INTO requests_idempotentrequest (person_id, key, fingerprint, claim, effective, answer) VALUES (%s, %s, %s, 1, false, '')
 ON CONFLICT (person_id, key) DO NOTHING RETURNING id
 """
-
-_current: ContextVar[Claim | None] = ContextVar("claim", default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Ours to work on."""
-
-    pk: int
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +70,12 @@ def take(*, person: Any, key: str, fingerprint: str) -> Claim | Answer:
 
 def begin(claim: Claim) -> None:
     """From now on, what this thread commits is done under the key."""
-    _current.set(claim)
-
-
-def effect() -> None:
-    """Mark, inside the transaction of a change, that something is done under the key of this request, if it has one.
-
-    Raises Conflict when the request took so long that another one has the key: what it wanted to change is rolled back.
-    """
-    claim = _current.get()
-    if claim is not None and not _mine(claim).update(effective=True):
-        raise Conflict("idempotency_key_lost", "This request took too long; another one with its Idempotency-Key has taken over.", state="lost")
+    current.set(claim)
 
 
 def settle(claim: Claim, answer: Answer) -> None:
     """End of the request. A success is kept; a refusal that changed nothing frees the key, so that it can be tried again."""
-    _current.set(None)
+    current.set(None)
     if not 200 <= answer.status < 300:
         _mine(claim).filter(effective=False).delete()
     text = json.dumps([answer.headers, answer.body])
@@ -104,7 +84,7 @@ def settle(claim: Claim, answer: Answer) -> None:
 
 def give_up(claim: Claim) -> None:
     """The request broke without an answer. The key is free again, unless something was committed."""
-    _current.set(None)
+    current.set(None)
     _mine(claim).filter(effective=False).delete()
 
 

@@ -29,7 +29,9 @@ def test_the_same_text_never_gives_the_same_token() -> None:
     assert secrets.encrypt("x", "c") != secrets.encrypt("x", "c")
 
 
-@pytest.mark.parametrize("broken", ["", "1", "1.2", "1.nokey.AAAA", "x.y.z", "1.{key}.", "1.{key}.%%%", "2.{key}.{body}", "1.{key}.{body}A", "1.{key}.{changed}"])
+@pytest.mark.parametrize(
+    "broken", ["", "1", "1.2", "1.nokey.AAAA", "x.y.z", "1.{key}.", "1.{key}.%%%", "2.{key}.{body}", "1.{key}.{body}A", "1.{key}.{changed}"]
+)
 def test_what_was_tampered_with_does_not_open(broken: str) -> None:
     _, key, body = secrets.encrypt("x", "c").split(".")
     changed = ("A" if body[0] != "A" else "B") + body[1:]

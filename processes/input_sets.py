@@ -1,0 +1,123 @@
+"""The verbs of input sets: named values for a process's inputs, checked one by one when saved, secrets encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from processes import reading, variables
+from processes.blueprint import API_VERSION, Blueprint, Rule, ValueType, Variable
+from processes.editing import record
+from processes.models import InputSet, Process
+from processes.problems import Problem, did_you_mean, errors, pointer
+from processes.versions import newest_blueprints
+from relorch.lib import secrets
+from relorch.lib.errors import Conflict, Invalid
+
+Asked = tuple[Mapping[str, Variable], tuple[Rule, ...]]
+
+
+def asked_by(processes: Iterable[Process]) -> dict[int, Asked]:
+    """Process's number -> the inputs and rules that a start would ask now: of the newest version, or of the draft of what was never published."""
+    processes = list({process.pk: process for process in processes}.values())
+    published = newest_blueprints(process.pk for process in processes)
+    found: dict[int, Asked] = {}
+    for process in processes:
+        blueprint = published.get(process.pk) or _draft_head(process)
+        found[process.pk] = (blueprint.inputs, blueprint.rules) if blueprint else ({}, ())
+    return found
+
+
+def save(
+    process: Process, *, actor: Any, name: str, values: Mapping[str, Any], description: str = "", input_set: InputSet | None = None, door: str = "page"
+) -> InputSet:
+    """A new input set, or the new content of this one. Not every input needs a value; each that has one is checked, and null is none.
+
+    Raises Invalid with every problem (places under `/values`), Conflict (the name is taken).
+    """
+    name = name.strip()
+    specs, _ = asked_by([process])[process.pk]
+    kept = input_set.values if input_set else {}
+    plain, problems = _checked(specs, {key: value for key, value in values.items() if value is not None}, kept)
+    if not name:
+        problems.append(Problem("required", "An input set needs a name.", "/name"))
+    if errors(problems):
+        raise Invalid("invalid", "The values do not fit.", problems)
+    try:
+        with transaction.atomic():
+            row = input_set or InputSet(process=process)
+            row.name, row.description, row.updated_by, row.updated_at = name, description, actor, Now()
+            if input_set is None:
+                row.save()  # for its number, to which its secrets are bound
+            row.values = {key: _sealed(row, key, specs[key], value, kept) for key, value in plain.items()}
+            row.save()
+            row.refresh_from_db()
+            data = {"input_set": row.pk, "name": name, "values": secrets.hide(row.values)}
+            record(process, "input_set.saved", actor=actor, door=door, data=data)
+    except IntegrityError as error:
+        raise Conflict("input_set_exists", f"“{process}” has an input set of the name “{name}” already.", state="exists") from error
+    return row
+
+
+def delete(input_set: InputSet, *, actor: Any, door: str = "page") -> None:
+    """Gone; releases that were started with it keep their values."""
+    with transaction.atomic():
+        record(input_set.process, "input_set.deleted", actor=actor, door=door, data={"input_set": input_set.pk, "name": input_set.name})
+        input_set.delete()
+
+
+def values_of(input_set: InputSet) -> dict[str, Any]:
+    """The values for a start, secrets opened: for the verb that starts, never for an answer."""
+    return {key: secrets.opened(value, _context(input_set, key)) for key, value in input_set.values.items()}
+
+
+def problems_of(input_set: InputSet, asked: Asked) -> list[Problem]:
+    """What a start with just these values would say. Secrets were checked when they were saved; no message holds one."""
+    specs, rules = asked
+    relaxed = {
+        key: Variable(type=ValueType.STRING) if spec.type is ValueType.SECRET and secrets.is_secret(input_set.values.get(key)) else spec
+        for key, spec in specs.items()
+    }
+    return errors(variables.resolve_inputs(relaxed, values_of(input_set), rules=rules)[1])
+
+
+def _draft_head(process: Process) -> Blueprint | None:
+    document = {"apiVersion": API_VERSION, "kind": "Process", "id": process.identifier, "inputs": process.inputs, "rules": process.rules}
+    blueprint = reading.parse(document).blueprint
+    return blueprint if isinstance(blueprint, Blueprint) else None
+
+
+def _checked(specs: Mapping[str, Variable], values: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    plain: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, value in values.items():
+        place = pointer("values", key)
+        if key not in specs:
+            problems.append(Problem("unknown_input", f'The process has no input "{key}".{did_you_mean(key, specs)}', place))
+        elif secrets.is_hidden(value) and secrets.is_secret(kept.get(key)):
+            plain[key] = value
+        elif _speaks_of_secrets(value):
+            problems.append(Problem("reserved_key", f'The key "{secrets.MARK}" is reserved for secrets; give the secret itself as text.', place))
+        else:
+            plain[key], found = variables.check_value(specs[key], value, name=key)
+            problems += [Problem(item.code, item.message, "/values" + item.place.removeprefix("/inputs"), item.severity) for item in found]
+    return plain, problems
+
+
+def _sealed(row: InputSet, key: str, spec: Variable, value: Any, kept: Mapping[str, Any]) -> Any:
+    if spec.type is not ValueType.SECRET:
+        return value
+    return kept[key] if secrets.is_hidden(value) else secrets.stored(value, _context(row, key))
+
+
+def _speaks_of_secrets(value: Any) -> bool:
+    if isinstance(value, dict):
+        return secrets.MARK in value or any(_speaks_of_secrets(item) for item in value.values())
+    return isinstance(value, list) and any(_speaks_of_secrets(item) for item in value)
+
+
+def _context(input_set: InputSet, key: str) -> str:
+    return f"input_set:{input_set.pk}:{key}"

@@ -1,0 +1,66 @@
+"""What lies around a document and decides whether it is sound here: other processes, people and groups, connectors, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+
+from processes.blueprint import Blueprint
+from processes.models import Process, ProcessVersion
+from processes.soundness import ConnectorInfo, World
+from processes.versions import blueprint_of
+
+Connectors = Callable[[], Mapping[str, ConnectorInfo]]
+_connectors: Connectors | None = None
+
+
+def provide_connectors(source: Connectors) -> None:
+    """The slot through which `releases`, which knows them and stands above, says at its start which connectors there are."""
+    global _connectors
+    _connectors = source
+
+
+def connectors() -> Mapping[str, ConnectorInfo] | None:
+    """By name; None when nobody provides any."""
+    return _connectors() if _connectors else None
+
+
+def world(actor: Any = None, *, without: str = "") -> World:
+    """The surroundings as this person may know them (None: all of them), without the process of that id itself."""
+    return World(
+        processes=_Newest(actor, without),
+        groups=group_members(),
+        users=frozenset(get_user_model().objects.filter(is_active=True).values_list("email", flat=True)),
+        connectors=connectors(),
+        scripts_allowed=settings.RELORCH_ALLOW_SCRIPTS,
+    )
+
+
+def group_members() -> dict[str, frozenset[str]]:
+    """The name of each group -> the addresses of its active members."""
+    found: dict[str, set[str]] = {name: set() for name in Group.objects.values_list("name", flat=True)}
+    for name, email in Group.objects.filter(user__is_active=True).values_list("name", "user__email"):
+        found.setdefault(name, set()).add(email)
+    return {name: frozenset(emails) for name, emails in found.items()}
+
+
+class _Newest(Mapping[str, Blueprint]):
+    """Newest blueprints by process id. Names are one query; a blueprint is loaded when it is asked for, because most are not."""
+
+    def __init__(self, actor: Any, without: str) -> None:
+        processes = Process.objects.all() if actor is None else Process.objects.visible_to(actor)
+        rows = ProcessVersion.objects.filter(process__in=processes.filter(archived_at=None)).exclude(process__identifier=without)
+        self._versions = dict(rows.order_by("process_id", "-number").distinct("process_id").values_list("process__identifier", "pk"))
+
+    def __getitem__(self, identifier: str) -> Blueprint:
+        return blueprint_of(ProcessVersion.objects.get(pk=self._versions[identifier]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._versions)
+
+    def __len__(self) -> int:
+        return len(self._versions)
