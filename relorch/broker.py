@@ -80,5 +80,9 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
 
     Channel = Channel
 
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """As kombu's, but a worker that waits for two seconds hears of its end sooner."""
+        super().drain_events(connection, timeout and min(timeout, 0.2))
+
 
 TRANSPORT_ALIASES["folder"] = "relorch.broker:Transport"

@@ -126,7 +126,7 @@ class Supervisor:
             try:
                 embedded.revive(self.place, dies_with_us=True)
             except Unavailable as error:
-                log.error("%s", error)  # noqa: TRY400 (its message says all)
+                log.error("%s", error)
         for child in self.children:
             if child.lives():
                 continue

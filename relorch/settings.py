@@ -121,7 +121,7 @@ PGTRIGGER_MIGRATIONS = True
 # Work: messages are only doorbells (reliability, rule 1)
 
 RELORCH_EMBEDDED_BROKER = not environment.text("BROKER_URL")
-CELERY_BROKER_URL = environment.broker("BROKER_URL", default="folder://")
+CELERY_BROKER_URL = environment.broker("BROKER_URL", default="folder://home")
 CELERY_BROKER_TRANSPORT_OPTIONS = environment.broker_options(CELERY_BROKER_URL, RELORCH_HOME / "broker")
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
