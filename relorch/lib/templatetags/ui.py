@@ -232,8 +232,10 @@ def nav_group(content: str, label: str = "") -> SafeString:
 
 
 @register.inclusion_tag("components/_field.html")
-def form_field(bound: BoundField, good: str = "", changed: str = "", undo_url: str = "", wide: bool = False, mono: bool = False) -> dict[str, Any]:
-    """A field of a form with its label, and below it the error, a note or the hint (components/_field.html)."""
+def form_field(
+    bound: BoundField, good: str = "", changed: str = "", undo_url: str = "", wide: bool = False, mono: bool = False, mark: bool = True
+) -> dict[str, Any]:
+    """A field of a form: its label, its control, below it the error, a note or the hint (components/_field.html). `mark=False` leaves "required" out."""
     widget = bound.field.widget
     attrs: dict[str, Any] = {}
     if isinstance(widget, CheckboxSelectMultiple | RadioSelect):
@@ -247,7 +249,7 @@ def form_field(bound: BoundField, good: str = "", changed: str = "", undo_url: s
     if bound.errors:  # the hint is not shown then, and is not pointed to
         attrs["aria-describedby"] = f"{bound.auto_id}_error"
     said = {"field": bound, "widget": bound.as_widget(attrs=attrs), "shape": shape}
-    return said | {"good": good, "changed": changed, "undo_url": undo_url, "wide": wide}
+    return said | {"good": good, "changed": changed, "undo_url": undo_url, "wide": wide, "marked": mark and bound.field.required}
 
 
 @register.simple_block_tag
