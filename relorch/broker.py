@@ -23,7 +23,7 @@ def _messages(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if not entry.name.startswith("."))
 
 
-class Channel(filesystem.Channel):  # type: ignore[misc]
+class Channel(filesystem.Channel):
     """One folder per queue: a message is written under a hidden name and then renamed, so that a reader meets only whole ones; to take one is to rename it."""
 
     @cached_property
@@ -75,7 +75,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
         return count
 
 
-class Transport(filesystem.Transport):  # type: ignore[misc]
+class Transport(filesystem.Transport):
     """`folder://`; the folder is the transport option `home`."""
 
     Channel = Channel

@@ -40,6 +40,6 @@ def authenticate(secret: str) -> ApiToken | None:
     """The usable token with that secret, with its person. Its use is noted at most once a minute, so that reading does not write each time."""
     unnoted = Q(last_used_at=None) | Q(last_used_at__lt=Now() - NOTE_USE_EVERY)
     found = ApiToken.objects.for_secret(secret).usable().select_related("person").annotate(unnoted=ExpressionWrapper(unnoted, BooleanField())).first()
-    if found is not None and found.unnoted:
+    if found is not None and found.unnoted:  # type: ignore[attr-defined]
         ApiToken.objects.filter(unnoted, pk=found.pk).update(last_used_at=Now())
     return found

@@ -29,7 +29,7 @@ class VersionedStorage(StaticFilesStorage):
         return f"{address}?v={version}" if version else address
 
 
-class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc]
+class StaticFiles(WhiteNoiseMiddleware):
     """whitenoise, answering with whole bodies: our files are small, and ASGI has no use for a blocking iterator."""
 
     @staticmethod
