@@ -41,7 +41,11 @@ def readable(document: object) -> dict[str, Any]:
     problems = [*found.problems, *unstorable(found)]
     if errors(problems) or found.blueprint is None:
         raise Invalid("unreadable", "The document cannot be read.", problems)
-    return reading.document(found.blueprint)
+    wanted = reading.document(found.blueprint)
+    if "owners" in wanted:
+        # Addresses are the same person in any case, and owning is looked up in the database by these very texts.
+        wanted["owners"] = [owner.lower() if owner.startswith("user:") else owner for owner in wanted["owners"]]
+    return wanted
 
 
 def unstorable(found: reading.Reading) -> list[Problem]:

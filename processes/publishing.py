@@ -27,7 +27,7 @@ def problems_of(document: dict[str, Any], *, actor: Any = None) -> list[Problem]
 
 def problems_in(found: reading.Reading, *, actor: Any = None) -> list[Problem]:
     """The same for what was read already: what could not be read, and what can be said of the rest (S27: one kind never hides the other)."""
-    unsound = soundness.problems(found.blueprint, world(actor, without=found.blueprint.id)) if isinstance(found.blueprint, Blueprint) else []
+    unsound = soundness.problems(found.blueprint, world(found.blueprint, actor)) if isinstance(found.blueprint, Blueprint) else []
     return [*found.problems, *unstorable(found), *found.located(unsound)]
 
 

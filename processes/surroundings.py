@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db.models import Q
 
+from processes.access import Permission
 from processes.blueprint import Blueprint
-from processes.models import Process, ProcessVersion
+from processes.models import DraftEdit, Process, ProcessGroupPermission, ProcessUserPermission, ProcessVersion
 from processes.soundness import ConnectorInfo, World
 from processes.versions import blueprint_of
 
@@ -29,15 +31,35 @@ def connectors() -> Mapping[str, ConnectorInfo] | None:
     return _connectors() if _connectors else None
 
 
-def world(actor: Any = None, *, without: str = "") -> World:
-    """The surroundings as this person may know them (None: all of them), without the process of that id itself."""
+def world(blueprint: Blueprint, actor: Any = None) -> World:
+    """The surroundings of this process, as far as this person may know them (None: all of them)."""
+    groups = group_members()
+    people = frozenset(get_user_model().objects.filter(is_active=True).values_list("email", flat=True))
+    known = Process.objects.filter(identifier=blueprint.id).first()
     return World(
-        processes=_Newest(actor, without),
-        groups=group_members(),
-        users=frozenset(get_user_model().objects.filter(is_active=True).values_list("email", flat=True)),
+        processes=_Newest(actor, without=blueprint.id),
+        store={},  # there is no activity store yet, so that nothing can be used from it
+        groups=groups,
+        users=people,
         connectors=connectors(),
+        connections=frozenset(),
         scripts_allowed=settings.RELORCH_ALLOW_SCRIPTS,
+        # Owners as the document names them: they may start once it is saved. With nobody at all, everybody is asked about.
+        starters=(starters(known) | _behind(blueprint.owners, groups)) & people or None,
+        authors=_authors(known) | ({actor.email} if actor else set()),
     )
+
+
+def starters(process: Process | None) -> frozenset[str]:
+    """The addresses of those who may start the process by a permission; whoever owns it may too."""
+    named = {"permission__codename": str(Permission.START), "content_object": process}
+    everybody = get_user_model().objects.filter(is_active=True)
+    by_permission = Q(is_superuser=True)
+    if process is not None:
+        by_permission |= Q(pk__in=ProcessUserPermission.objects.filter(**named).values("user")) | Q(
+            groups__in=ProcessGroupPermission.objects.filter(**named).values("group")
+        )
+    return frozenset(everybody.filter(by_permission).values_list("email", flat=True))
 
 
 def group_members() -> dict[str, frozenset[str]]:
@@ -64,3 +86,15 @@ class _Newest(Mapping[str, Blueprint]):
 
     def __len__(self) -> int:
         return len(self._versions)
+
+
+def _behind(owners: Iterable[str], groups: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    found: set[str] = set()
+    for owner in owners:
+        kind, _, who = owner.partition(":")
+        found |= {who.lower()} if kind == "user" else groups.get(who, frozenset())
+    return frozenset(found)
+
+
+def _authors(process: Process | None) -> frozenset[str]:
+    return frozenset(DraftEdit.objects.filter(process=process).values_list("person__email", flat=True)) if process else frozenset()

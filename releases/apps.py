@@ -6,3 +6,10 @@ class ReleasesConfig(AppConfig):
     label = "releases"
     verbose_name = "Releases"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Publishing asks which connectors there are; only this app, which stands above, knows."""
+        from processes.surroundings import provide_connectors
+        from releases.connectors import registry
+
+        provide_connectors(registry.info)

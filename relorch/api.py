@@ -17,6 +17,8 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+import processes.api
+import processes.input_sets_api
 from relorch.lib.rest import View
 
 
@@ -61,6 +63,8 @@ def docs(request: HttpRequest) -> HttpResponse:
 
 app_name = "api"
 urlpatterns = [
+    *processes.api.routes,
+    *processes.input_sets_api.routes,
     path("schema/", Description.as_view(), name="schema"),
     path("docs/", docs, name="docs"),
     re_path(r"", Nowhere.as_view()),

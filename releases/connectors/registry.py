@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from processes.problems import did_you_mean
+from processes.soundness import ConnectorInfo
 from releases.connectors.base import Connector
 from releases.connectors.http import Http
 from releases.connectors.noop import Noop
@@ -18,6 +19,19 @@ def connector(name: str) -> Connector:
         return _ALL[name]
     except KeyError:
         raise KeyError(f'there is no connector "{name}"; there is {", ".join(_ALL)}.{did_you_mean(name, _ALL)}') from None
+
+
+def info() -> dict[str, ConnectorInfo]:
+    """What publishing must know of each (processes.soundness)."""
+    return {
+        found.name: ConnectorInfo(
+            schema=found.schema(),
+            effect="either" if len(found.effects) > 1 else str(found.default_effect),  # type: ignore[arg-type]
+            problems=found.problems,
+            uses_scripts=found.name == Script.name,
+        )
+        for found in _ALL.values()
+    }
 
 
 def names() -> tuple[str, ...]:

@@ -8,9 +8,10 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from processes import editing, publishing, reading
+from processes.blueprint import Blueprint
 from processes.drafts import document_of
 from processes.models import DraftEdit, Process, ProcessVersion
-from processes.surroundings import group_members, world
+from processes.surroundings import connectors, group_members, world
 from processes.versions import blueprint_of, newest_blueprints
 from relorch.accounts.models import User
 from relorch.audit.models import Event
@@ -107,13 +108,37 @@ def test_a_version_is_read_once(process: Process, owner: User, django_assert_num
 
 def test_the_world_is_what_its_person_may_know(process: Process, owner: User, teammate: User, stranger: User) -> None:
     factories.version(process, actor=owner)
-    assert set(world(teammate).processes or ()) == {"standard"}
-    assert world(teammate).processes["standard"].id == "standard"  # type: ignore[index]
-    assert set(world(stranger).processes or ()) == set()
-    assert set(world().processes or ()) == {"standard"}
-    assert set(world(without="standard").processes or ()) == set()
+    mine = reading.parse(document_of(process)).blueprint
+    other = reading.parse(factories.document("other")).blueprint
+    assert isinstance(mine, Blueprint)
+    assert isinstance(other, Blueprint)
+    assert set(world(other, teammate).processes or ()) == {"standard"}
+    assert world(other, teammate).processes["standard"].id == "standard"  # type: ignore[index]
+    assert set(world(other, stranger).processes or ()) == set()
+    assert set(world(other).processes or ()) == {"standard"}
+    assert set(world(mine).processes or ()) == set(), "itself is not around itself"
     editing.archive(process, actor=owner)
-    assert set(world().processes or ()) == set()
+    assert set(world(other).processes or ()) == set()
+
+
+def test_who_may_start_and_who_are_the_authors(process: Process, owner: User, teammate: User, stranger: User) -> None:
+    blueprint = reading.parse(document_of(process)).blueprint
+    assert isinstance(blueprint, Blueprint)
+    assert world(blueprint).starters == {owner.email}
+    factories.allow(stranger, "start", process)
+    team = factories.group("team", teammate)
+    factories.allow(team, "start", process)
+    assert world(blueprint).starters == {owner.email, stranger.email, teammate.email}
+    assert world(blueprint).authors == {owner.email}
+    assert world(blueprint, teammate).authors == {owner.email, teammate.email}
+    assert world(blueprint.model_copy(update={"id": "other", "owners": ("group:team",)})).starters == {teammate.email}
+    assert world(blueprint.model_copy(update={"id": "other", "owners": ()})).starters is None
+
+
+def test_connectors_are_known_from_above() -> None:
+    found = connectors() or {}
+    assert {"noop", "script", "http", "timer"} <= set(found)
+    assert (found["noop"].effect, found["script"].effect, found["script"].uses_scripts) == ("keyed", "either", True)
 
 
 def test_groups_have_their_active_members(owner: User, teammate: User) -> None:
@@ -122,4 +147,3 @@ def test_groups_have_their_active_members(owner: User, teammate: User) -> None:
     teammate.is_active = False
     teammate.save()
     assert group_members() == {"empty": frozenset(), "team": frozenset({owner.email})}
-    assert world().users == {owner.email}
