@@ -9,7 +9,7 @@ from processes.expressions import references, references_of_condition
 from releases import states
 from releases.flows import compiled
 from releases.models import ActivityRun, PhaseRun, Release
-from releases.scheduler import Fact, phase_state
+from releases.scheduler import Answer, Fact, phase_state
 from relorch.audit.chain import instant
 from relorch.lib import secrets
 
@@ -86,12 +86,21 @@ def _activities(release: Release, keys: Iterable[str]) -> dict[str, Any]:
 
 def _phases(release: Release, keys: Iterable[str]) -> dict[str, Any]:
     flow = compiled(release.version_id).flow
+    answers = answers_in(release)
     found = {}
     for row in PhaseRun.objects.filter(release=release, key__in=list(keys)).prefetch_related("runs"):
         facts = {run.key: Fact(states.Run(run.state), run.skipped_because, run.met, run.attempt_count) for run in row.runs.all()}
-        state = phase_state(flow, decided=bool(row.decided), closed=row.closed_at is not None, facts=facts)
+        state = phase_state(flow, row.key, decided=bool(row.decided), closed=row.closed_at is not None, facts=facts, answers=answers)
         found[row.key] = {"state": state, "outputs": row.outputs or {}}
     return found
+
+
+def answers_in(release: Release) -> list[Answer]:
+    """The recovering runs that succeeded, with the causes that they and their phases had met (S6)."""
+    if not release.troubled:
+        return []
+    recovered = ActivityRun.objects.filter(release=release, recovers=True, state=states.Run.SUCCEEDED).select_related("phase_run")
+    return [Answer(run.key, {**run.phase_run.met, **run.met}) for run in recovered]
 
 
 def with_result(names: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,13 +75,14 @@ class Flow:
 
     def upstream_of_step(self, key: str) -> frozenset[str]:
         """Every activity that is closed before this one is decided: what it depends on, what its phase depends on, and so on back."""
-        return self._upstream(self.steps[key].depends_on, self.phases[self.phase_of[key]].depends_on)
+        return self.upstream_of(self.steps[key].depends_on, self.phases[self.phase_of[key]].depends_on)
 
     def upstream_of_phase(self, key: str) -> frozenset[str]:
         """Every activity that is closed before this phase is decided."""
-        return self._upstream((), self.phases[key].depends_on)
+        return self.upstream_of(phases=self.phases[key].depends_on)
 
-    def _upstream(self, steps: Iterable[str], phases: Iterable[str]) -> frozenset[str]:
+    def upstream_of(self, steps: Iterable[str] = (), phases: Iterable[str] = ()) -> frozenset[str]:
+        """These activities, those of these phases, and everything that is closed before any of them is decided."""
         found: set[str] = set()
         seen_phases: set[str] = set()
         steps_left, phases_left = list(steps), list(phases)
@@ -203,7 +204,7 @@ def outcome(flow: Flow, facts: Mapping[str, Fact], answers: Iterable[Answer]) ->
 _URGENT = (Run.INTERRUPTED, Run.ON_HOLD, Run.WAITING, Run.RUNNING, Run.QUEUED)
 
 
-def phase_state(flow: Flow, *, decided: bool, closed: bool, facts: Mapping[str, Fact]) -> str:
+def phase_state(flow: Flow, key: str, *, decided: bool, closed: bool, facts: Mapping[str, Fact], answers: Iterable[Answer] = ()) -> str:
     """The derived state of a phase (S5): pending; while open the most urgent of its runs; closed: bad, skipped or satisfied.
 
     `facts` are those of all its activities. Bad is what a phase depending on this one alone would meet a cause of.
@@ -214,6 +215,9 @@ def phase_state(flow: Flow, *, decided: bool, closed: bool, facts: Mapping[str, 
         here = {fact.state for fact in facts.values()}
         urgent = next((state for state in _URGENT if state in here), Run.RUNNING)
         return str(Run.RUNNING if urgent is Run.QUEUED else urgent)
-    if any(not flow.steps[cause].optional for key, fact in facts.items() for cause in carried(key, fact)):
+    met: dict[str, int] = {}
+    for step, fact in facts.items():
+        met |= {cause: attempt for cause, attempt in carried(step, fact).items() if not flow.steps[cause].optional}
+    if met and _unanswered(met, answers, lambda: flow.upstream_of(phases=[key])):
         return "bad"
     return "skipped" if all(fact.state is Run.SKIPPED for fact in facts.values()) else "satisfied"

@@ -137,9 +137,10 @@ def run(program: Program, *, output: Callable[[bytes], None], seconds: float | N
     """
     kept_apart = protection(sandbox)
     script = program.work / "script"
-    if why := _unstartable(program.text):
+    words, why = _interpreter(program.text)
+    if why:
         return Ended("unstartable", why=why)
-    argv = [str(script)] if program.text.startswith("#!") else ["/bin/sh", "-e", str(script)]
+    argv = [*words, str(script)]
     if kept_apart.command:
         argv = [*_sandboxed(kept_apart.command[0], program), *argv]
     reading, writing = os.pipe()
@@ -177,24 +178,27 @@ def run(program: Program, *, output: Callable[[bytes], None], seconds: float | N
         return watch.follow(output, seconds, stopping)
 
 
-def _unstartable(text: str) -> str:
-    """Why the kernel would not start this script, as far as that can be said better than the kernel does."""
+def _interpreter(text: str) -> tuple[list[str], str]:
+    """The words that come before the script's own path, read as the kernel reads `#!`; or why that cannot be started.
+
+    The kernel itself is not asked: it would refuse where the home is mounted without leave to execute, and says little about why.
+    """
     if not text.startswith("#!"):
-        return ""
+        return ["/bin/sh", "-e"], ""
     line = text.partition("\n")[0][2:]
-    words = line.split()
+    if line.endswith("\r"):
+        return [], "its lines end in carriage returns (Windows); save it with plain line ends"
+    words = line.strip(" \t").split(maxsplit=1)
     if not words:
-        return "its first line (#!) names no interpreter"
-    if line.endswith("\r") and not Path(words[0] + "\r").exists() and Path(words[0]).exists():
-        return "its lines end in carriage returns (Windows); save it with plain line ends"
+        return [], "its first line (#!) names no interpreter"
     interpreter = Path(words[0])
     if not interpreter.is_absolute():
-        return f"its first line (#!) names {words[0]}; write the whole path, or #!/usr/bin/env {words[0]}"
+        return [], f"its first line (#!) names {words[0]}; write the whole path, or #!/usr/bin/env {words[0]}"
     if not interpreter.exists():
-        return f"its interpreter {words[0]} does not exist on this machine"
-    if not os.access(interpreter, os.X_OK):
-        return f"its interpreter {words[0]} is not executable"
-    return ""
+        return [], f"its interpreter {words[0]} does not exist on this machine"
+    if not interpreter.is_file() or not os.access(interpreter, os.X_OK):
+        return [], f"its interpreter {words[0]} is not an executable file"
+    return words, ""
 
 
 class _Watch:

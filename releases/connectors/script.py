@@ -234,7 +234,12 @@ def _read(folder: int) -> bytes:
         return b""
     except OSError:
         raise BadOutput("$RELORCH_OUTPUT is not a plain file any more") from None
-    with os.fdopen(file, "rb") as opened:
+    try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise BadOutput("$RELORCH_OUTPUT is not a plain file any more")
-        return opened.read(OUTPUTS_BYTES + 1)
+        data = b""
+        while len(data) <= OUTPUTS_BYTES and (piece := os.read(file, OUTPUTS_BYTES + 1)):
+            data += piece
+        return data
+    finally:
+        os.close(file)

@@ -71,6 +71,15 @@ def descendants() -> list[Process]:
     return found
 
 
+def children() -> list[int]:
+    """Our own children, by the fastest way there is; empty where the kernel does not offer it."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []
+
+
 def holds(pid: int, pipe: str) -> bool:
     """Has the process our output open?"""
     try:
@@ -224,20 +233,21 @@ class Supervisor:
 
     def settle(self) -> int:
         """After a normal end: end what stayed in the script's session or holds our output; count those that detached themselves."""
-        until, asked, clean = time.monotonic() + SETTLE, False, 0
+        until, asked, before = time.monotonic() + SETTLE, False, set[int]()
         while not self.reap():
             below = descendants()
             rest = [process.pid for process in below if process.session == self.main or holds(process.pid, self.pipe)]
-            if not rest:
-                clean += 1
-                if clean == 2:  # twice, for one who was just being born when we looked
-                    return len(below)
+            seen = {process.pid for process in below}
+            if not rest and seen & before:  # looked twice: for one just being born, and for one just handing over to a child of his
+                return len(below)
+            before = seen
+            if time.monotonic() > until and asked:
+                send(rest, signal.SIGKILL)
+                if not rest:
+                    self.snatch()
             elif time.monotonic() > until:
-                if asked:
-                    send(rest, signal.SIGKILL)
-                else:
-                    send(rest, signal.SIGTERM, signal.SIGCONT)
-                    until, asked = time.monotonic() + SETTLE, True
+                send(rest, signal.SIGTERM, signal.SIGCONT)
+                until, asked = time.monotonic() + SETTLE, True
             self.wait(0.01)
         return 0
 
@@ -274,6 +284,14 @@ class Supervisor:
             send(new, signal.SIGSTOP)
             frozen |= new
         send(frozen, signal.SIGKILL)
+        if not frozen:
+            self.snatch()
+
+    def snatch(self) -> None:
+        """There is somebody, but whenever we look he has handed over to a child of his: catch him the moment he becomes ours."""
+        until = time.monotonic() + 0.05
+        while time.monotonic() < until and not self.reap():
+            send(children(), signal.SIGKILL)
 
     def run(self) -> None:
         """The whole life."""

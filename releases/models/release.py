@@ -56,9 +56,7 @@ class Release(models.Model):
             models.CheckConstraint(condition=Q(state="held", held_by__isnull=False) | ~Q(state="held"), name="release_held_says_where"),
             models.CheckConstraint(condition=Q(level__range=(1, 5)), name="release_level"),
             models.CheckConstraint(condition=Q(finished_at__isnull=True) | Q(finished_at__gte=F("started_at")), name="release_times_in_order"),
-            models.UniqueConstraint(
-                fields=["parent_run"], condition=Q(state__in=["running", "held"]), name="one_live_child_of_a_run"
-            ),
+            models.UniqueConstraint(fields=["parent_run"], condition=Q(state__in=["running", "held"]), name="one_live_child_of_a_run"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["stirred_at"], name="release_stirred", condition=Q(stirred_at__isnull=False)),
