@@ -194,21 +194,28 @@ class Compiled:
 
 
 def checked(text: str) -> tuple[Scan, Any]:
-    """What an expression is made of, and the library's program for it (none for a path alone). Raises ExpressionError with the first thing that is wrong."""
+    """What an expression is made of, and its program. Raises ExpressionError with the first thing that is wrong."""
     found = scan(text)
     for message, offset in found.problems:
         raise ExpressionError(text[:200], message, offset + 1)
+    return found, program_of(found)
+
+
+def program_of(found: Scan) -> Any:
+    """The library's program for an expression that was scanned without problems; none for a path alone. Raises ExpressionError."""
+    text = found.text
     if found.is_path:
-        return found, None
+        return None
     try:
-        cel.compile(text)
+        program = cel.compile(text)
     except Exception as error:
         message, column = _syntax(text, str(error))
         raise ExpressionError(text, message, column) from None
     except BaseException as error:
         raise _panic(error, text) from None
+    runs = _instrumented(found)
     try:
-        return found, cel.compile(_instrumented(found))
+        return program if runs == text else cel.compile(runs)
     except Exception:
         # Something was taken for the beginning of a value that is none, as in `-0.map(…)`.
         raise ExpressionError(text, "The expression is ambiguous; put the value before .map, .filter, .all or .exists in brackets.", None) from None
@@ -366,7 +373,7 @@ def _tree(references: list[Reference]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for reference in references:
         node = tree
-        fields = _fields(reference.path)
+        fields = reference.fields
         for part in fields[:-1]:
             if node.get(part, {}) is None:
                 break
@@ -374,15 +381,6 @@ def _tree(references: list[Reference]) -> dict[str, Any]:
         else:
             node[fields[-1]] = None
     return tree
-
-
-def _fields(path: tuple[str | int, ...]) -> list[str]:
-    found: list[str] = []
-    for part in path:
-        if type(part) is not str:
-            break
-        found.append(part)
-    return found
 
 
 def _pruned(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from processes.evaluation import ExpressionError, checked, compiled
+from processes.evaluation import ExpressionError, compiled, program_of
 from processes.functions import LARGEST, number_text, type_name
 from processes.scanning import OPEN, Code, Unclosed, scan, split
 
@@ -135,21 +135,11 @@ def _examined(text: str) -> tuple[tuple[Path, ...], tuple[tuple[str, int | None]
     if found.problems:
         return (), tuple((message, offset + 1) for message, offset in found.problems)
     try:
-        checked(text)
+        program_of(found)
     except ExpressionError as error:
         return (), ((error.message, error.column),)
-    paths = dict.fromkeys(_fields(reference.path) for reference in found.references)
+    paths = dict.fromkeys(reference.fields for reference in found.references)
     return tuple(paths), ()
-
-
-def _fields(path: tuple[str | int, ...]) -> Path:
-    """A path as far as it consists of fields."""
-    found: list[str] = []
-    for part in path:
-        if isinstance(part, int):
-            break
-        found.append(part)
-    return tuple(found)
 
 
 def _bare(text: str) -> Code:

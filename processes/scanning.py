@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import takewhile
 
 from processes.problems import did_you_mean
 
@@ -155,6 +156,11 @@ class Reference:
     end: int
     tested: bool
     macros: tuple[int, ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The path as far as it consists of fields."""
+        return tuple(takewhile(lambda part: isinstance(part, str), self.path))  # type: ignore[arg-type] # that is what is asked
 
 
 @dataclass(frozen=True, slots=True)

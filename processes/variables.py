@@ -28,7 +28,8 @@ def resolve_inputs(
     """The inputs as the run will see them, and every problem at its input's place.
 
     What is not given and has no default is absent. In a `form` an empty field is not given, and a check box that is not there is off. `names`
-    are further names for `required_if` and rules (release, process).
+    are further names for `required_if` and rules (release, process; for the form of an activity also the release's inputs, which its own
+    fields of the same name hide).
     """
     problems: list[Problem] = []
     values: dict[str, Any] = {}
@@ -53,7 +54,8 @@ def resolve_inputs(
             bad.add(name)
         else:
             values[name] = plain
-    known = {**(names or {}), "inputs": values}
+    around = names or {}
+    known = {**around, "inputs": {**around.get("inputs", {}), **values}}
     for name in missing:
         found = _required(name, specs[name], known, bad)
         problems += found

@@ -1,0 +1,76 @@
+"""Every code that the checks may answer with, and what it means. Stable: clients and people look them up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+CODES: Mapping[str, str] = {
+    # order
+    "no_phases": "The process has no phases.",
+    "empty_phase": "A phase has no activities.",
+    "duplicate_id": "An id of a phase, activity or task is there twice.",
+    "unknown_dependency": "`depends_on` names something that does not exist, or is not of the right kind.",
+    "duplicate_dependency": "`depends_on` names the same thing twice (warning).",
+    "circle": "Activities and phases wait for each other in a circle; the message has its path.",
+    "phases_start_together": "Several phases depend on nothing and start together (warning).",
+    "never_runs": "`run_when: failed` where there is nothing whose failure it could meet.",
+    "recovers_nothing": "`recovers` on something that only runs when nothing has failed (warning).",
+    # expressions
+    "expression_error": "An expression cannot be read, or goes beyond its bounds.",
+    "expression_not_evaluated": "An expression stands where plain text is meant (warning).",
+    "expression_in_script": "An expression inside `run`; values go into a script by `env`.",
+    "unknown_name": "A name that does not exist, or cannot be read at this place.",
+    "unknown_input": "An input that does not exist, here or in the process or store activity that is called.",
+    "unknown_variable": "A variable that does not exist, or cannot be seen from here.",
+    "unknown_activity": "An expression names an activity that does not exist.",
+    "unknown_phase": "An expression names a phase that does not exist.",
+    "unknown_output": "An output that is not declared.",
+    "not_upstream": "An expression reads an activity or phase that may not be over by then.",
+    "variable_circle": "Variables read each other in a circle; the message has its path.",
+    "invalid_bind": "`binds` holds something that is no path.",
+    # descriptions of values
+    "file_only_in_forms": "An input of type file outside the form of a manual activity.",
+    "constraint_does_not_fit": "A constraint that has no meaning for the type.",
+    "no_options": "A choice without options.",
+    "invalid_option": "An option that is no text, number, true or false.",
+    "duplicate_option": "An option that is there twice.",
+    "min_over_max": "A smallest value over the largest one.",
+    "invalid_bound": "A smallest or largest value, or size, that is not of the type.",
+    "invalid_pattern": "A pattern that cannot be read.",
+    "invalid_ending": "An ending of a file without its dot.",
+    "invalid_default": "A default that does not fit its own description.",
+    "secret_default": "A secret with a default, which would lie open in the file.",
+    "required_with_default": "Required and with a default: never missing (warning).",
+    "required_twice": "`required` and `required_if` together (warning).",
+    # activities
+    "missing_type": "An activity with neither type nor uses.",
+    "key_does_not_fit": "A key that is for another type of activity.",
+    "missing_connector": "An automated activity without a connector.",
+    "missing_process": "A subprocess without a process.",
+    "unknown_connector": "A connector that does not exist.",
+    "unknown_connection": "A connection that does not exist.",
+    "effect_does_not_fit": "An effect that the connector does not leave open.",
+    "scripts_disabled": "Scripts are used and not allowed on this installation (warning).",
+    "zero_duration": "A time-out or due time of zero.",
+    "times_contradict": "Times of which one makes the other pointless (warning).",
+    "no_effect": "A key that does nothing, because another one is missing (warning).",
+    "empty_lock": "A lock without a name.",
+    # calls
+    "unknown_process": "A subprocess that is not published.",
+    "recursion": "A process that runs itself, directly or through others; the message has the path.",
+    "too_many_levels": "More than five levels of processes.",
+    "missing_input": "A required input that the call does not give.",
+    "invalid_input": "A value that the called process or store activity does not take.",
+    "unknown_store_activity": "`uses` names nothing in the activity store, or a version that is not there.",
+    # people
+    "invalid_owner": "Somebody who is neither `user:<e-mail>` nor `group:<name>`.",
+    "unknown_user": "A user who does not exist or is not active.",
+    "unknown_group": "A group that does not exist.",
+    "group_without_members": "A group that nobody is in.",
+    "duplicate_owner": "Somebody who is named twice (warning).",
+    "no_owner": "A manual activity that nobody would be asked for.",
+    "duplicate_line": "Two lines of an approval with the same people (warning).",
+    "approval_unmeetable": "An approval that the people there are cannot meet.",
+    "approval_blocks_starters": "An approval that cannot be met when certain people start the release (warning).",
+    "approval_needs_everybody": "An approval that one person's absence blocks (warning).",
+}
