@@ -17,7 +17,7 @@ from processes.problems import Problem, pointer
 
 MAX_DEPTH = 32
 """Lists and mappings within each other. The format itself needs 12; the rest is for the values of `with`."""
-MAX_VALUES = 200_000
+MAX_VALUES = 100_000
 """Values in one document, aliases counted as what they stand for."""
 MAX_KEY = 255
 MAX_PROBLEMS = 300

@@ -79,7 +79,7 @@ def _finished(problems: Iterable[Problem], lines: Mapping[str, int]) -> list[Pro
     """Each with its line, in the order of the text, and not endless."""
     found = sorted((_with_line(problem, lines) for problem in problems), key=lambda problem: (problem.line or 0, problem.place, problem.code))
     if len(found) > MAX_PROBLEMS:
-        more = Problem("too_many_problems", f"There are {len(found) - MAX_PROBLEMS} more problems than these.", line=found[MAX_PROBLEMS - 1].line)
+        more = Problem("too_many_problems", "There are more problems than these.", line=found[MAX_PROBLEMS - 1].line)
         found = [*found[:MAX_PROBLEMS], more]
     return found
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from processes.blueprint import RESERVED_IDS, Activity, Blueprint, Part, StoreActivity
-from processes.plain_text import LEFT_OUT
+from processes.plain_text import LEFT_OUT, MAX_PROBLEMS
 from processes.problems import Problem, pointer
 from processes.sentences import empty_key, sentence
 from processes.shapes import FREE, Shape, part_shape, shape_at
@@ -48,7 +48,7 @@ def shaped(document: Mapping[str, Any]) -> Shaped:
     for path, other in _duplicates(body):
         fitting.problems.append(Problem("duplicate_id", f'"{_at(body, path)}" is there twice; the first is at {pointer(*other)}.', pointer(*path)))
         fitting.leave_out(path[:-1])
-    if (identifier := body.get("id")) in RESERVED_IDS:
+    if (identifier := body.get("id")) in list(RESERVED_IDS):  # whatever stands there, perhaps a list
         fitting.problems.append(Problem("reserved_id", f'"{identifier}" is part of an address and cannot be an id.', "/id"))
     found = fitting.result()
     if inner and isinstance(found.whole, StoreActivity):
@@ -107,8 +107,9 @@ class _Fitting:
         for path, detail in misfits:
             by_place.setdefault(path, []).append(detail)
         for path, details in by_place.items():
-            shape, _ = shape_at(part_shape(self.part), path[:-1])
-            self.problems.append(sentence(path, details, _at(self.document, path), shape.part))
+            if len(self.problems) <= MAX_PROBLEMS:  # one more than are told; guessing what each was meant to be takes time
+                shape, _ = shape_at(part_shape(self.part), path[:-1])
+                self.problems.append(sentence(path, details, _at(self.document, path), shape.part))
             self.leave_out(path if details[0]["type"] != "missing" else _container(path))
 
     def result(self) -> Shaped:

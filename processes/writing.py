@@ -15,7 +15,7 @@ from typing import Any
 from yaml.nodes import ScalarNode
 from yaml.resolver import Resolver
 
-from processes.blueprint import Activity, Blueprint, StoreActivity
+from processes.blueprint import Activity, Blueprint, Part, StoreActivity
 from processes.shapes import keys_of
 
 
@@ -59,9 +59,15 @@ def _dumped(part: Blueprint | StoreActivity | Activity) -> dict[str, Any]:
 
 
 def _keep_given(activity: Activity, mapping: dict[str, Any]) -> None:
+    """Add what is said although it is the default, in the file's order."""
     full = activity.model_dump(mode="json", by_alias=True)
-    given = {field.alias or name for name, field in Activity.model_fields.items() if name in activity.model_fields_set}
-    whole = {key: mapping.get(key, full[key]) for key in keys_of(Activity) if key in mapping or (key in given and full[key] is not None)}
+    given = {field.alias or name: name for name, field in Activity.model_fields.items() if name in activity.model_fields_set}
+    whole: dict[str, Any] = {}
+    for key in keys_of(Activity):
+        if key in mapping:
+            whole[key] = mapping[key]
+        elif key in given and full[key] is not None:
+            whole[key] = {} if isinstance(getattr(activity, given[key]), Part) else full[key]
     mapping.clear()
     mapping.update(whole)
 

@@ -126,17 +126,20 @@ class _Reader:
             values.append(self.value(item, f"{place}/{len(values)}", depth + 1))
         return values
 
-    def mapping(self, start: MappingStartEvent, place: str, depth: int) -> dict[str, Any]:
+    def mapping(self, start: MappingStartEvent, place: str, depth: int) -> Any:
         self.check_tag(start, "map", place)
         values: dict[str, Any] = {}
+        no_key = False
         while not isinstance(event := self.next(), MappingEndEvent):
-            inner, counts = self.key(event, values, place, depth)
+            no_key = no_key or not isinstance(event, ScalarEvent)
+            inner, counts = self.key(event, values, place)
             value = self.value(self.next(), inner, depth + 1)
             if counts:
                 values[_text_of_key(event, self.stand_ins)] = value
-        return values
+        # `{{ x }}` without quotes: not the mapping that it looks like, so nothing is said of what it lacks.
+        return LEFT_OUT if no_key and place else values
 
-    def key(self, event: Event, values: dict[str, Any], place: str, depth: int) -> tuple[str, bool]:
+    def key(self, event: Event, values: dict[str, Any], place: str) -> tuple[str, bool]:
         line = _line(event)
         if not isinstance(event, ScalarEvent) or event.anchor is not None:
             self.found.add("bad_key", _NO_KEY, place, line)
@@ -274,6 +277,7 @@ def _stand_ins(source: str) -> dict[str, str]:
 _ADVICE = (
     ("cannot start any token", "\t", "YAML allows no tab for indentation; use spaces."),
     ("cannot start any token", "", "Text that starts with this character needs quotes."),
+    ("found a tab character", "", "YAML allows no tab for indentation; use spaces."),
     ("mapping values are not allowed", "", "A colon followed by a space inside text needs quotes around the text; or the indentation is off."),
     ("expected <block end>", "", "The indentation does not fit the lines above, or text after a closing quote."),
     ("did not find expected key", "", "The indentation does not fit the lines above, or text follows a closing quote."),
