@@ -39,6 +39,7 @@ YAML = "application/yaml"
 ORDERS = {"name": ("name", "identifier"), "-name": ("-name", "-identifier"), "updated": ("updated_at", "pk"), "-updated": ("-updated_at", "-pk")}
 FORMAT = OpenApiParameter("format", OpenApiTypes.STR, enum=["yaml", "json"], description="YAML instead of JSON.")
 IF_MATCH = OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, description="The draft's ETag as you have seen it, or `*`.")
+DOCUMENT_ANSWER = {(200, "application/json"): OpenApiTypes.OBJECT, (200, YAML): OpenApiTypes.OBJECT}
 DOCUMENT = {"application/json": OpenApiTypes.OBJECT, YAML: OpenApiTypes.OBJECT}
 
 
@@ -68,7 +69,7 @@ class Processes(Resources):
         """The processes this person may see."""
         wanted = request.query_params
         rows = self.get_queryset().filter(archived_at__isnull=wanted.get("archived") not in ("true", "1"))
-        if text := wanted.get("search", "").replace("\x00", ""):
+        if text := wanted.get("search"):
             rows = rows.filter(Q(identifier__icontains=text) | Q(name__icontains=text) | Q(description__icontains=text))
         if "category" in wanted:
             rows = rows.filter(category=wanted["category"])
@@ -98,7 +99,7 @@ class Processes(Resources):
         editing.delete(process, actor=request.user, door="api")
         return Response(status=204)
 
-    @extend_schema(operation_id="processes_draft_retrieve", parameters=[FORMAT], responses={(200, "application/json"): OpenApiTypes.OBJECT, (200, YAML): str})
+    @extend_schema(operation_id="processes_draft_retrieve", parameters=[FORMAT], responses=DOCUMENT_ANSWER)
     def draft(self, request: Request, id: str) -> HttpResponse:
         """The draft's document, with its ETag."""
         process = self.get_object()
@@ -196,7 +197,7 @@ class ProcessSchema(View):
     permission_classes = [AllowAny]
     authentication_classes = []
 
-    @extend_schema(operation_id="process_schema", responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="process_schema", responses={(200, "application/schema+json"): OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """The JSON Schema (2020-12) of the process file."""
         return Response(reading.json_schema(), content_type="application/schema+json")

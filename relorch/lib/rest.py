@@ -8,11 +8,13 @@ Views are `View` (a verb) or `Resources` (things of a model, gotten only through
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db.models import DateTimeField, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -20,7 +22,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
-from rest_framework.exceptions import NotAcceptable
+from rest_framework.exceptions import NotAcceptable, NotFound
 from rest_framework.generics import GenericAPIView
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.pagination import CursorPagination
@@ -31,11 +33,12 @@ from rest_framework.viewsets import ViewSetMixin
 
 from relorch.audit.chain import instant
 from relorch.lib import preconditions
-from relorch.lib.errors import DomainError, NotAllowed
+from relorch.lib.errors import DomainError, Invalid, NotAllowed
 from relorch.requests import claims
 from relorch.requests.effects import Claim
 
 MEBIBYTE = 1024 * 1024
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLAYED_HEADERS = ("Content-Type", "Location", "ETag")
 
 
@@ -79,6 +82,20 @@ class Pages(CursorPagination):
     max_page_size = 200
     ordering = "pk"
 
+    def decode_cursor(self, request: Request) -> Any:
+        """The place to go on from. A cursor is ours to make; what nobody was given is 404."""
+        cursor = super().decode_cursor(request)
+        if cursor is not None and "\x00" in (cursor.position or ""):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
+
+    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any] | None:
+        """The rows of the page."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValueError, ValidationError):  # a position that is none of the column's values
+            raise NotFound(self.invalid_cursor_message) from None
+
     def get_paginated_response(self, data: Any) -> Response:
         """The shape of every list (semantics, section 7)."""
         return Response({"results": data, "next": self.get_next_link(), "previous": self.get_previous_link()})
@@ -105,7 +122,7 @@ class _Replayed(Exception):
 
 
 class Schema(AutoSchema):
-    """Says of each POST that it takes an `Idempotency-Key`, and of each operation that refusals are problem details."""
+    """Says of each POST that it takes an `Idempotency-Key`, and of each operation that it refuses with problem details."""
 
     def get_override_parameters(self) -> list[Any]:
         """Beside what the view declares."""
@@ -117,6 +134,35 @@ class Schema(AutoSchema):
                 )
             )
         return found
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        """With the one shape of all refusals."""
+        operation = super().get_operation(*args, **kwargs)
+        if operation is not None:
+            operation["responses"].setdefault("default", _REFUSAL)
+        return operation
+
+
+_REFUSAL = {
+    "description": "Refused (RFC 9457). A 409 says the `state`, a 422 every one of the `problems` with its place.",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "code", "detail"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "code": {"type": "string", "description": "For machines; stays within v1."},
+                    "detail": {"type": "string", "description": "For people."},
+                    "state": {"type": "string"},
+                    "problems": {"type": "array", "items": {"type": "object"}},
+                },
+            }
+        }
+    },
+}
 
 
 class View(APIView):
@@ -134,6 +180,7 @@ class View(APIView):
         if self.body_limit is not None:
             limit_body(request._request, self.body_limit)
         super().initial(request, *args, **kwargs)
+        check_parameters(request.query_params)
         key = request.headers.get("Idempotency-Key")
         if request.method == "POST" and key is not None and request.user.is_authenticated and self.body_limit is not None:
             taken = claims.take(person=request.user, key=key, fingerprint=fingerprint(request._request))
@@ -193,6 +240,17 @@ def limit_body(request: HttpRequest, limit: int) -> None:
         raise refusal
     # A chunked body says no length, and REST framework takes one without length for empty.
     request.META["CONTENT_LENGTH"] = str(len(request._body))
+
+
+def check_parameters(parameters: Any) -> None:
+    """Raises Invalid for a text in the query that no database column can hold, and that therefore finds nothing."""
+    for name, values in parameters.lists():
+        if any(UNSTORABLE.search(text) for text in (name, *values)):
+            raise Invalid(
+                "invalid",
+                "The query holds a character that is no text.",
+                [{"code": "control_character", "severity": "error", "message": "No text.", "place": ""}],
+            )
 
 
 def fingerprint(request: HttpRequest) -> str:
