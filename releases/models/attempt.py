@@ -19,13 +19,13 @@ class Attempt(models.Model):
 
     ENGINE, SLOW, PREPARE = "engine", "slow", "prepare"
 
-    run = models.ForeignKey(ActivityRun, on_delete=models.CASCADE, related_name="attempts")
+    run = models.ForeignKey(ActivityRun, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
-    root = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
+    root = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+", db_index=False)
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=12, choices=[(s.value, s.value) for s in states.Run], default=states.Run.QUEUED)
     lane = models.CharField(max_length=8, help_text="Which workers claim it: engine, slow (may block), or prepare (evaluated, then it waits).")
-    key = models.UUIDField(unique=True, help_text="The idempotency key that the other side sees.")
+    key = models.UUIDField(help_text="The idempotency key that the other side sees.")
     fence = models.IntegerField(default=0)
     worker = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True)
@@ -75,7 +75,7 @@ class Attempt(models.Model):
 class LogChunk(models.Model):
     """Some lines of an attempt's log, written while it runs; secrets are masked before they get here."""
 
-    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="log")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="log", db_index=False)
     first_line = models.PositiveIntegerField(help_text="From 1.")
     lines = models.PositiveIntegerField()
     text = models.TextField()

@@ -76,7 +76,7 @@ class Release(models.Model):
 class PhaseRun(models.Model):
     """A phase of a release: counters and what was decided. Its state is derived from its runs (S5)."""
 
-    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="phase_runs")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="phase_runs", db_index=False)
     root = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=63)
     position = models.PositiveIntegerField()
@@ -100,10 +100,7 @@ class PhaseRun(models.Model):
             models.CheckConstraint(condition=Q(closed_at__isnull=True) | (Q(remaining=0) & ~Q(decided="")), name="phase_run_closed_is_done"),
             models.CheckConstraint(condition=Q(decided="skipped") ^ Q(skipped_because=""), name="phase_run_skipped_says_why"),
         ]
-        indexes: ClassVar = [
-            models.Index(fields=["root"], name="phase_run_to_decide", condition=Q(decided="", unmet=0)),
-            models.Index(fields=["root"], name="phase_run_to_close", condition=Q(closed_at__isnull=True, remaining=0)),
-        ]
+        # no index names the counters: a count-down must stay a heap-only update
 
     def __str__(self) -> str:
         return self.key

@@ -22,8 +22,8 @@ _CLOSED = sorted(states.CLOSED)
 class ActivityRun(models.Model):
     """What became of one activity. `state` is of the run, each try of it is an `Attempt`; `met` are the causes it met (S6)."""
 
-    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="runs")
-    root = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="runs", db_index=False)
+    root = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+", db_index=False)
     phase_run = models.ForeignKey(PhaseRun, on_delete=models.CASCADE, related_name="runs")
     key = models.CharField(max_length=63)
     position = models.PositiveIntegerField()

@@ -18,13 +18,17 @@ from django.db import connection, transaction
 from relorch.requests.effects import mark
 
 _LOAD = "SELECT name, sequence, head, at FROM audit_stream WHERE name = ANY(%s)"
+# As one JSON parameter: an array would be written by Python, character by character.
 _INSERT = """
+WITH heads AS (
+    INSERT INTO audit_stream (name, sequence, head, at)
+    SELECT name, sequence, decode(head, 'hex'), %(at)s FROM json_to_recordset(%(heads)s::json) AS h(name text, sequence bigint, head text)
+    ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence, head = excluded.head, at = excluded.at
+)
 INSERT INTO audit_event (stream, sequence, at, verb, actor_id, subject, release_id, record, previous, hash)
-SELECT * FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::bytea[], %s::bytea[])
-"""
-_HEADS = """
-INSERT INTO audit_stream (name, sequence, head, at) SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bytea[], %s::timestamptz[])
-ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence, head = excluded.head, at = excluded.at
+SELECT stream, sequence, %(at)s, verb, actor_id, subject, release_id, record, decode(previous, 'hex'), decode(hash, 'hex')
+FROM json_to_recordset(%(events)s::json) AS e(stream text, sequence bigint, verb text, actor_id bigint, subject text, release_id bigint, record text,
+    previous text, hash text)
 """
 
 
@@ -57,13 +61,13 @@ def instant(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def record_of(happening: Happening, sequence: int, at: datetime) -> str:
+def record_of(happening: Happening, sequence: int, at: str) -> str:
     """The canonical text of an event: JSON with sorted keys, no spaces, UTF-8."""
     return json.dumps(
         {
             "stream": happening.stream,
             "sequence": sequence,
-            "at": instant(at),
+            "at": at,
             "verb": happening.verb,
             "subject": happening.subject,
             "actor_id": happening.actor_id,
@@ -93,22 +97,30 @@ def heads(cursor: Any, names: Sequence[str]) -> dict[str, Head]:
 
 def append(cursor: Any, heads: dict[str, Head], happenings: Iterable[Happening], at: datetime) -> None:
     """Write the happenings in their order, all at one time, and move the heads. The caller holds the streams' lock."""
-    rows: list[tuple[Any, ...]] = []
+    rows: list[dict[str, Any]] = []
+    said = instant(at)
     for happening in happenings:
         head = heads[happening.stream]
         head.sequence += 1
         head.at = at
-        record = record_of(happening, head.sequence, at)
-        digest = link(head.hash, record)
+        record = record_of(happening, head.sequence, said)
+        previous, head.hash = head.hash, link(head.hash, record)
         rows.append(
-            (happening.stream, head.sequence, at, happening.verb, happening.actor_id, happening.subject, happening.release_id, record, head.hash, digest)
+            {
+                "stream": happening.stream,
+                "sequence": head.sequence,
+                "verb": happening.verb,
+                "actor_id": happening.actor_id,
+                "subject": happening.subject,
+                "release_id": happening.release_id,
+                "record": record,
+                "previous": previous.hex(),
+                "hash": head.hash.hex(),
+            }
         )
-        head.hash = digest
     if rows:
-        mark(cursor)
-        cursor.execute(_INSERT, [list(column) for column in zip(*rows, strict=True)])
-        moved = {row[0]: heads[row[0]] for row in rows}
-        cursor.execute(_HEADS, (list(moved), [h.sequence for h in moved.values()], [h.hash for h in moved.values()], [h.at for h in moved.values()]))
+        moved = [{"name": name, "sequence": heads[name].sequence, "head": heads[name].hash.hex()} for name in {row["stream"] for row in rows}]
+        cursor.execute(_INSERT, {"at": at, "heads": json.dumps(moved), "events": json.dumps(rows)})
 
 
 def note(happening: Happening) -> None:

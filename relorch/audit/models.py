@@ -25,7 +25,7 @@ class Event(models.Model):
     sequence = models.BigIntegerField()
     at = models.DateTimeField()
     verb = models.CharField(max_length=60)
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False)
     subject = models.CharField(max_length=200)
     release_id = models.BigIntegerField(null=True)
     record = models.TextField()
@@ -34,10 +34,6 @@ class Event(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["stream", "sequence"], name="event_sequence_in_stream")]
-        indexes = [
-            models.Index(fields=["release_id", "sequence"], name="event_of_release", condition=models.Q(release_id__isnull=False)),
-            models.Index(fields=["at"], name="event_at"),
-        ]
 
     def __str__(self) -> str:
         return f"{self.stream} {self.sequence} {self.verb}"
