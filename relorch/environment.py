@@ -192,7 +192,7 @@ def one_of(name: str, choices: tuple[str, ...], default: str) -> str:
 def kept(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(64)) -> str:
     """The text of a file that only we may read (0600), made on first use; of two processes that make it at once one wins, and both get its text."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp gives mode 0600
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:

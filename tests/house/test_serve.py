@@ -1,0 +1,126 @@
+"""`serve` as a whole: from an empty home to the last process gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.house.installation import Served, left, manage, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("serve")]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """On an empty home, with no setting but its place."""
+    found = Served(tmp_path_factory.mktemp("served") / "home", RELORCH_GRACE="3")
+    yield found
+    found.stop()
+
+
+def test_ready_says_its_address_in_one_line(served: Served) -> None:
+    status, body = served.get("/readyz")
+    assert (status, json.loads(body)["checks"]) == (200, {"database": "ok", "migrations": "ok", "broker": "ok", "worker": "ok"})
+    assert served.get("/healthz")[0] == 200
+    assert served.first_line.count("\n") == 1
+
+
+def test_keys_are_for_the_owner_alone(served: Served) -> None:
+    for name in ("secret_key", "postgres/passwords.json"):
+        assert stat.S_IMODE((served.home / name).stat().st_mode) == 0o600
+    assert stat.S_IMODE(served.home.stat().st_mode) == 0o700
+    assert stat.S_IMODE((served.home / "postgres" / "run").stat().st_mode) == 0o700
+
+
+def test_workers_and_clock_are_seen_as_celery(served: Served) -> None:
+    until(lambda: len(served.named("celery", "ForkPoolWorker")) == 2 + max(4, os.cpu_count() or 1), 5, "the pools are whole")
+    assert len(served.named("celery", "MainProcess")) == 2
+    assert len(served.named("celery beat")) == 1
+
+
+@pytest.mark.parametrize("words", [("celery", "engine"), ("celery", "scripts"), ("celery beat",), ("relorch web",)])
+def test_a_killed_child_is_back_within_a_second(served: Served, words: tuple[str, ...]) -> None:
+    for _ in range(3):
+        old = until(lambda: served.child(*words), 5, f"{words} runs")
+        pool = old.children()
+        old.send_signal(signal.SIGKILL)
+        until(lambda old=old: (served.child(*words) or old).pid != old.pid, 1, f"{words} is back")
+        until(lambda pool=pool: not left(pool), 1, "its pool children died with it")
+    until(lambda: served.get("/readyz")[0] == 200, 15, "ready again")
+
+
+def test_a_killed_database_is_back(served: Served) -> None:
+    server = served.child("postgres", "-D")
+    assert server
+    server.send_signal(signal.SIGKILL)
+    until(lambda: served.child("postgres", "-D") and served.get("/readyz")[0] == 200, 15, "ready again")
+
+
+def test_a_command_uses_the_running_database_and_leaves_it(served: Served) -> None:
+    server = served.child("postgres", "-D")
+    assert server
+    made = manage(served.home, "createsuperuser", "--noinput", DJANGO_SUPERUSER_EMAIL="root@example.org", DJANGO_SUPERUSER_PASSWORD="correct horse")
+    assert made.returncode == 0, made.stderr
+    token = manage(served.home, "create_token", "root@example.org")
+    assert token.returncode == 0, token.stderr
+    assert token.stdout.startswith("relorch_")
+    assert served.child("postgres", "-D") == server
+
+
+def test_a_home_is_served_once(served: Served) -> None:
+    second = manage(served.home, "serve", "--port", "0")
+    assert second.returncode != 0
+    assert str(served.process.pid) in second.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_others_are_not_let_in_without_encryption(host: str) -> None:
+    with pytest.raises(CommandError, match="RELORCH_BASE_URL"):
+        call_command("serve", host=host, port=0)
+
+
+def test_a_taken_port_is_named(served: Served, tmp_path: Path) -> None:
+    port = served.address.rpartition(":")[2]
+    refused = manage(tmp_path, "serve", "--port", port)
+    assert refused.returncode != 0
+    assert port in refused.stderr
+    assert "--port" in refused.stderr
+
+
+def test_stop_leaves_nothing_and_the_next_start_finds_everything(served: Served) -> None:
+    """Last in this module."""
+    processes = served.tree()
+    assert served.stop() < 3 + 4
+    assert served.process.returncode == 0, served.errors.read_text()
+    assert not left(processes)
+    again = Served(served.home)
+    try:
+        token = manage(served.home, "create_token", "root@example.org")
+        assert token.returncode == 0, token.stderr
+        processes = again.tree()
+        again.process.send_signal(signal.SIGKILL)
+        until(lambda: not left(processes), 5, "everything dies with a killed serve")
+    finally:
+        again.stop()
+    ended = manage(served.home, "create_token", "root@example.org")
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in served.errors.read_text()
+
+
+def test_ctrl_c_reaches_only_us(tmp_path: Path) -> None:
+    """A terminal sends it to the whole foreground group; the children are not in it."""
+    served = Served(tmp_path / "home")
+    processes = served.tree()
+    assert all(os.getpgid(process.pid) != os.getpgid(served.process.pid) for process in processes)
+    assert served.stop(signal.SIGINT) < 14
+    assert served.process.returncode == 0
+    assert not left(processes)
+    assert subprocess.run(["pgrep", "-f", str(served.home)], capture_output=True, text=True, check=False).stdout == ""
