@@ -34,6 +34,7 @@ LINUX = sys.platform == "linux"
 SETTLE = 0.5  # after a normal end: time for background jobs to finish detaching themselves
 ASKED = 2.0  # between SIGTERM and SIGKILL
 ASKED_LOST = 1.0  # the same when the worker is gone
+LOOK = 0.02  # between two looks
 STUCK = 10.0  # then what does not die is told, and still pursued
 
 
@@ -237,10 +238,10 @@ class Supervisor:
         while not self.reap():
             below = descendants()
             rest = [process.pid for process in below if process.session == self.main or holds(process.pid, self.pipe)]
-            seen = {process.pid for process in below}
-            if not rest and seen & before:  # looked twice: for one just being born, and for one just handing over to a child of his
+            free = {process.pid for process in below}.difference(rest)
+            if not rest and free & before:  # looked twice: for one just being born, and for one just handing over to a child of his
                 return len(below)
-            before = seen
+            before = free
             if time.monotonic() > until and asked:
                 send(rest, signal.SIGKILL)
                 if not rest:
@@ -248,7 +249,7 @@ class Supervisor:
             elif time.monotonic() > until:
                 send(rest, signal.SIGTERM, signal.SIGCONT)
                 until, asked = time.monotonic() + SETTLE, True
-            self.wait(0.01)
+            time.sleep(LOOK)
         return 0
 
     def end_all(self, how: str, patience: float) -> None:
