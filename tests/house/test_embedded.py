@@ -17,7 +17,7 @@ import psutil
 import psycopg
 import pytest
 
-from relorch import embedded
+from relorch import embedded, postgres
 from tests.house.installation import ROOT, environment, manage, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("embedded")]
@@ -158,11 +158,11 @@ def test_a_command_needs_no_setting(home: Path) -> None:
 
 AS_USER = """
 import os, pathlib, sys
-from relorch import embedded
+from relorch import embedded, postgres
 os.setgroups([])
 os.setgid(int(sys.argv[1]))
 os.setuid(int(sys.argv[2]))
-embedded.binaries = lambda: pathlib.Path(sys.argv[3])
+postgres.binaries = lambda: pathlib.Path(sys.argv[3])
 place = embedded.Place(pathlib.Path(sys.argv[4]))
 with embedded.running(place.home):
     print(embedded.answers(place), embedded.server_process(place).uids().effective)
@@ -175,7 +175,7 @@ def test_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
     user = pwd.getpwnam("nobody")
     with tempfile.TemporaryDirectory(prefix="relorch-user-") as folder:
         Path(folder).chmod(0o755)
-        programs = embedded.copy_programs(embedded.binaries(), Path(folder))
+        programs = postgres.copy_programs(postgres.binaries(), Path(folder))
         home = Path(folder, "home")
         home.mkdir(mode=0o700)
         os.chown(home, user.pw_uid, user.pw_gid)
@@ -205,8 +205,8 @@ assert ctypes.CDLL(None).unshare(0x10000000) == 0
 os.write(unshared[1], b".")
 os.read(mapped[0], 1)
 pathlib.Path("/proc/sys/user/max_user_namespaces").write_text("0")
-from relorch import embedded
-embedded.binaries = lambda: pathlib.Path(sys.argv[2])
+from relorch import embedded, postgres
+postgres.binaries = lambda: pathlib.Path(sys.argv[2])
 place = embedded.Place(pathlib.Path(sys.argv[1]))
 with embedded.running(place.home):
     server = embedded.server_process(place)
@@ -217,7 +217,7 @@ with embedded.running(place.home):
 @pytest.mark.skipif(os.getuid() != 0 or not sys.platform.startswith("linux"), reason="about root on Linux")
 def test_root_where_user_namespaces_are_refused(tmp_path: Path) -> None:
     """In a user namespace of our own whose limit of further ones is 0. The server runs as an account that is there, and its data lies where that one can go."""
-    programs = embedded.copy_programs(embedded.binaries(), tmp_path)  # in a folder that only root can enter
+    programs = postgres.copy_programs(postgres.binaries(), tmp_path)  # in a folder that only root can enter
     command = [sys.executable, "-c", WITHOUT_NAMESPACES, str(tmp_path / "home"), str(programs)]
     done = subprocess.run(command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout, done.stderr
