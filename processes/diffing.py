@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from processes.blueprint import Activity, ActivityType, Approval, Blueprint, Phase
 from processes.problems import pointer
+from processes.soundness import World, order
+from processes.soundness.checking import Check
 
 Kind = Literal["added", "removed", "changed"]
 Weakens = Callable[[Any, Any], bool]
@@ -39,7 +41,7 @@ class Change:
 
 def changes(before: Blueprint, after: Blueprint) -> list[Change]:
     """Every change, in the file's order."""
-    comparison = _Comparison()
+    comparison = _Comparison(before, after)
     comparison.whole(before, after)
     return comparison.found
 
@@ -78,20 +80,21 @@ def _was_set(before: Any, after: Any) -> bool:
 
 
 _ITEM: dict[str, Weakens] = {
-    "depends_on": _loses,
     "if": _is_set,
-    "run_when": _becomes("failed"),
     "optional": _becomes(True),
     "recovers": _becomes(True),
     "respects_freeze": lambda before, after: before is True,
     "on_failure": _becomes("ignore"),
     "lock": _was_set,
     "type": lambda before, after: before == ActivityType.MANUAL,
+    "uses": lambda before, after: after is None,  # what the store's activity asked of people is not known here
 }
 _APPROVAL: dict[str, Weakens] = {
     "order": _becomes("any"),
     "exclude": _loses,
     "reject_when": _becomes("impossible"),
+    "on_reject": _becomes("hold"),  # a run on hold can be ignored, one that ended rejected cannot
+    "on_expiry": _becomes("hold"),
     "comment": lambda before, after: _COMMENT[after] < _COMMENT[before],
     "reauthenticate": _becomes(False),
     "allow_tokens": _becomes(True),
@@ -111,12 +114,56 @@ _VARIABLE: dict[str, Weakens] = {
 }
 _TASK: dict[str, Weakens] = {"required": lambda before, after: before is not False}
 _BY_KEY = ("variables", "with", "inputs", "outputs")
-_ELSEWHERE = ("apiVersion", "kind", "id", "phases", "activities", "rules", "approval", "tasks", "fields", *_BY_KEY)
+_ELSEWHERE = ("depends_on", "run_when", "apiVersion", "kind", "id", "phases", "activities", "rules", "approval", "tasks", "fields", *_BY_KEY)
+
+
+class _Order:
+    """What is upstream of each activity of a blueprint; which of them are asked of people."""
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        check = Check(blueprint, World())
+        self._bits = order.check(check).of_steps
+        self._steps = {step.activity.id: step for step in reversed(check.steps)}
+        self.ids = frozenset(self._steps)
+
+    def waits(self, activity: str, other: str) -> bool:
+        """Whether `other` is upstream of `activity`."""
+        return bool(self._bits[self._steps[activity].number] >> self._steps[other].number & 1)
+
+    def before(self, activity: str) -> set[str]:
+        """Everything upstream."""
+        return {other for other in self._steps if self.waits(activity, other)}
+
+    def behind_people(self, activity: str) -> bool:
+        """Whether people decide before it, or in it."""
+        return any(_asks_people(self._steps[other].activity) for other in (activity, *self.before(activity)))
 
 
 class _Comparison:
-    def __init__(self) -> None:
+    def __init__(self, before: Blueprint, after: Blueprint) -> None:
         self.found: list[Change] = []
+        self.old, self.new = _Order(before), _Order(after)
+        self.kept = self.old.ids & self.new.ids
+
+    def stops_waiting(self, activities: Iterable[str]) -> bool:
+        """Whether one of the activities no longer waits for something that it waited for, and that is still there."""
+        return any((self.old.before(activity) & self.kept) - self.new.before(activity) for activity in activities)
+
+    def is_no_longer_waited_for(self, activity: str) -> bool:
+        """Whether some activity waited for this one and does not any more."""
+        return any(self.old.waits(other, activity) and not self.new.waits(other, activity) for other in self.kept)
+
+    def runs_unasked(self, was: str, now: str, activities: Iterable[str]) -> bool:
+        """Whether a new `run_when` lets something run although people have declined, or leaves it out when nothing failed."""
+        if now == "failed":
+            return True
+        return was == "satisfied" and any(self.new.behind_people(activity) for activity in activities)
+
+    def when_and_after(self, place: tuple[str | int, ...], was: Mapping[str, Any], now: Mapping[str, Any], of: str, activities: Iterable[str]) -> None:
+        """`depends_on` and `run_when`, whose weight lies in what stands around them."""
+        inside = tuple(activities)
+        self.note((*place, "depends_on"), was["depends_on"], now["depends_on"], f"depends on of {of}", lambda *_: self.stops_waiting(inside))
+        self.note((*place, "run_when"), was["run_when"], now["run_when"], f"run when of {of}", lambda old, new: self.runs_unasked(old, new, inside))
 
     def note(self, place: Iterable[str | int], before: Any, after: Any, what: str, weakens: Weakens | None = None) -> None:
         """One value: the same is no change, None is nothing there."""
@@ -176,11 +223,13 @@ class _Comparison:
                 continue
             was, now, of = _plain(old[key][1]), _plain(phase), f"phase “{phase.label}”"
             self.keys(("phases", number), was, now, of, _ITEM)
+            inside = {activity.id for activity in phase.activities} & {activity.id for activity in old[key][1].activities}
+            self.when_and_after(("phases", number), was, now, of, inside)
             for name in ("variables", "outputs"):
                 self.entries(("phases", number, name), was[name], now[name], f"{name[:-1]} of {of}")
         for key, (number, phase) in old.items():
             if key not in new:
-                guards = any(activity.type is ActivityType.MANUAL for activity in phase.activities)
+                guards = any(_asks_people(activity) for activity in phase.activities)
                 self.found.append(Change("removed", pointer("phases", number), key, None, f"phase “{phase.label}” removed", guards))
         common = [key for key in new if key in old]
         if common != [key for key in old if key in new]:
@@ -194,11 +243,14 @@ class _Comparison:
                 self.found.append(Change("added", pointer(*place), None, key, f"{kind}activity “{activity.label}” added to phase “{phase.label}”"))
                 continue
             _, former_phase, former = old[key]
-            self.note((*place, "phase"), former_phase.id, phase.id, f"phase of “{activity.label}”", _becomes(phase.id))
+            if former_phase.id != phase.id:
+                said = f"activity “{activity.label}” moved from phase “{former_phase.label}” to “{phase.label}”"
+                weakens = self.stops_waiting((key,)) or self.is_no_longer_waited_for(key)
+                self.found.append(Change("changed", pointer(*place), former_phase.id, phase.id, said, weakens))
             self.activity(place, before, former_phase, former, after, phase, activity)
         for key, (place, phase, activity) in old.items():
             if key not in new:
-                guards = activity.type is ActivityType.MANUAL
+                guards = _asks_people(activity)
                 self.found.append(Change("removed", pointer(*place), key, None, f"activity “{activity.label}” removed from phase “{phase.label}”", guards))
         for phase in after.phases:
             ids = [activity.id for activity in phase.activities if activity.id in old and old[activity.id][1].id == phase.id]
@@ -210,12 +262,13 @@ class _Comparison:
     def activity(self, place: tuple[str | int, ...], old: Blueprint, old_phase: Phase, before: Activity, new: Blueprint, phase: Phase, after: Activity) -> None:
         was, now, of = _plain(before), _plain(after), f"“{after.label}”"
         self.keys(place, was, now, of, _ITEM)
+        self.when_and_after(place, was, now, of, (after.id,))
         for name in _BY_KEY:
             what = "argument" if name == "with" else name[:-1]
             self.entries((*place, name), was[name], now[name], f"{what} of {of}")
         self.variables((*place, "fields"), was["fields"], now["fields"], f"field of {of}:")
         self.tasks((*place, "tasks"), was["tasks"], now["tasks"], of)
-        if ActivityType.MANUAL in (before.type, after.type):
+        if _asks_people(before) or _asks_people(after):
             former, latter = before.approval or Approval(), after.approval or Approval()
             owners = (before.owners or old_phase.owners or old.owners, after.owners or phase.owners or new.owners)
             self.lines((*place, "approval", "requires"), _lines(former, owners[0]), _lines(latter, owners[1]), of)
@@ -255,6 +308,11 @@ class _Comparison:
                 self.note((*place, number, "of"), was["of"], line["of"], f"who may approve {of}", _gains)
         for line in left:
             self.note((*place, before.index(line)), line, None, f"approval of {of}", _was_set)
+
+
+def _asks_people(activity: Activity) -> bool:
+    """A manual one; one of the store is, as far as its approval tells."""
+    return activity.type is ActivityType.MANUAL or activity.approval is not None
 
 
 def _lines(approval: Approval, owners: Iterable[str]) -> list[dict[str, Any]]:

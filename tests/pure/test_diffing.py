@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from random import Random
 from typing import Any
 
 import pytest
 
 from processes import diffing, reading
 from processes.blueprint import Blueprint
+from tests.generators import EVERYTHING, document
 
 BASE: dict[str, Any] = {
     "apiVersion": "relorch/v1",
@@ -150,14 +152,100 @@ def test_items_are_matched_by_id_and_not_by_place() -> None:
     assert change.text == "the phases stand in another order"
 
 
-def test_an_activity_that_moves_is_one_change() -> None:
+def moved(activity: int, source: int, target: int) -> list[diffing.Change]:
     document = copy.deepcopy(BASE)
-    document["phases"][0]["activities"].append(document["phases"][1]["activities"].pop())
-    found = diffing.changes(blueprint(BASE), blueprint(document))
-    assert [(change.kind, change.before, change.after, change.text) for change in found if "phase of" in change.text] == [
-        ("changed", "sign_off", "build", "phase of “look”: sign_off -> build")
+    document["phases"][target]["activities"].append(document["phases"][source]["activities"].pop(activity))
+    return diffing.changes(blueprint(BASE), blueprint(document))
+
+
+def test_an_activity_that_moves_is_one_change() -> None:
+    (change,) = moved(1, 1, 0)
+    assert (change.kind, change.place, change.before, change.after) == ("changed", "/phases/0/activities/1", "sign_off", "build")
+    assert change.text == "activity “look” moved from phase “sign_off” to “build”"
+
+
+@pytest.mark.parametrize(
+    ("activity", "source", "target"),
+    [
+        (0, 1, 2),  # the roll-out no longer waits for the sign-off
+        (0, 1, 0),  # the sign-off no longer waits for the build
+        (0, 0, 2),  # the sign-off no longer waits for the compilation
+        (0, 2, 1),  # the roll-out stands beside the sign-off
+    ],
+)
+def test_a_move_weakens_when_somebody_waits_for_less(activity: int, source: int, target: int) -> None:
+    change = next(change for change in moved(activity, source, target) if " moved " in change.text)
+    assert change.weakens
+
+
+def chain(**deploy: Any) -> Blueprint:
+    """Build, sign-off and deployment in one phase."""
+    steps = [
+        {"id": "build", "type": "automated", "connector": "noop"},
+        {"id": "sign_off", "type": "manual", "depends_on": ["build"]},
+        {"id": "note", "type": "automated", "connector": "noop"},
+        {"id": "deploy", "type": "automated", "connector": "noop", "depends_on": ["sign_off", "build", "note"]} | deploy,
+        {"id": "tidy", "type": "automated", "connector": "noop", "depends_on": ["note"]},
     ]
-    assert len(found) == 1
+    return blueprint({"id": "chain", "owners": ["group:qa"], "phases": [{"id": "only", "activities": steps}]})
+
+
+@pytest.mark.parametrize(
+    ("deploy", "weakens"),
+    [
+        ({"depends_on": ["sign_off", "note"]}, False),  # the build is still before the sign-off
+        ({"depends_on": ["build", "note"]}, True),
+        ({"depends_on": ["sign_off", "build"]}, True),
+        ({"depends_on": ["sign_off", "build", "note", "tidy"]}, False),
+        ({"run_when": "always"}, True),  # although the sign-off was declined
+        ({"run_when": "failed"}, True),
+    ],
+)
+def test_an_order_weakens_when_somebody_waits_for_less(deploy: dict[str, Any], weakens: bool) -> None:
+    (change,) = diffing.changes(chain(), chain(**deploy))
+    assert change.weakens is weakens
+
+
+def test_a_clean_up_that_always_runs_is_no_way_round_an_approval() -> None:
+    before = document_of(chain())
+    after = copy.deepcopy(before)
+    after["phases"][0]["activities"][4]["run_when"] = "always"
+    (change,) = diffing.changes(blueprint(before), blueprint(after))
+    assert not change.weakens
+
+
+def document_of(found: Blueprint) -> dict[str, Any]:
+    return reading.document(found)
+
+
+@pytest.mark.parametrize(("key", "strict"), [("on_reject", "fail"), ("on_expiry", "reject")])
+def test_a_person_may_ignore_what_is_on_hold(key: str, strict: str) -> None:
+    document = copy.deepcopy(BASE)
+    document["phases"][1]["activities"][0]["approval"] |= {key: strict, "due": "1d"}
+    relaxed = copy.deepcopy(document)
+    del relaxed["phases"][1]["activities"][0]["approval"][key]
+    (change,) = diffing.changes(blueprint(document), blueprint(relaxed))
+    assert change.weakens
+    (change,) = diffing.changes(blueprint(relaxed), blueprint(document))
+    assert not change.weakens
+
+
+def test_an_approval_on_an_activity_of_the_store_counts() -> None:
+    used: dict[str, Any] = {"id": "one", "owners": ["group:qa"], "phases": [{"id": "only", "activities": [{"id": "ask", "uses": "sign_off@1"}]}]}
+    strict = copy.deepcopy(used)
+    strict["phases"][0]["activities"][0]["approval"] = {"requires": [{"count": 2}]}
+    assert [change.weakens for change in diffing.changes(blueprint(strict), blueprint(used))] == [True]
+    assert [change.weakens for change in diffing.changes(blueprint(used), blueprint(strict))] == [False]
+
+
+def test_a_circle_in_a_draft_does_no_harm() -> None:
+    assert diffing.changes(chain(), chain(depends_on=["deploy", "nowhere"]))
+
+
+def test_random_processes_differ_from_themselves_in_nothing() -> None:
+    for seed in range(30):
+        found = blueprint(document(Random(seed), EVERYTHING))
+        assert diffing.changes(found, blueprint(reading.document(found))) == []
 
 
 def test_places_point_into_the_document_they_speak_of() -> None:
