@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Self
 
 from django.db import models
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 
 from processes.access import Permission, processes_with
 
@@ -20,9 +22,16 @@ class ProcessQuerySet(models.QuerySet[Any]):
             return self
         return self.filter(processes_with(user, *Permission))
 
+    def with_counts(self) -> Self:
+        """Annotated for lists: `newest_number` of its versions (None: never published) and `release_count`."""
+        versions = self.model._meta.get_field("versions").related_model.objects.filter(process=OuterRef("pk")).order_by("-number").values("number")
+        releases = self.model._meta.get_field("releases").related_model.objects.filter(process=OuterRef("pk")).order_by().values("process")
+        counted = Coalesce(Subquery(releases.annotate(found=Count("pk")).values("found")), 0)
+        return self.annotate(newest_number=Subquery(versions[:1]), release_count=counted)
+
     def startable_by(self, user: Any) -> Self:
         """Those this person may start, not archived and published at least once."""
-        open_ones = self.filter(models.Exists(self.model.objects.filter(pk=models.OuterRef("pk"), versions__isnull=False)), archived_at__isnull=True)
+        open_ones = self.filter(models.Exists(self.model.objects.filter(pk=OuterRef("pk"), versions__isnull=False)), archived_at__isnull=True)
         if user.is_superuser:
             return open_ones
         return open_ones.filter(processes_with(user, Permission.START))

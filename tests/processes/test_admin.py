@@ -1,0 +1,261 @@
+"""The admin: whole drafts through the verbs, half-finished ones too, and nothing beside them."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from processes import editing
+from processes.drafts import document_of
+from processes.models import DraftEdit, Process, ProcessVersion
+from relorch.accounts.models import User
+from relorch.audit.models import Event
+from tests import factories
+from tests.processes.test_editing import whole
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/processes/process/"
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return factories.person("olga", author=True, is_staff=True)
+
+
+@pytest.fixture
+def client(owner: User) -> Client:
+    client = Client()
+    client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def fields_of(html: str) -> dict[str, str]:
+    """What a browser would send back of the page as it is."""
+    found: dict[str, str] = {}
+    form = html[html.index("<form") :]
+    for attributes in re.findall(r"<input\b([^>]*)>", form):
+        name, kind, value = (re.search(rf'{key}="([^"]*)"', attributes) for key in ("name", "type", "value"))
+        box = kind is not None and kind[1] == "checkbox"
+        unchecked = box and not re.search(r"\schecked(=|\s|/|$)", attributes)
+        if name and not unchecked and not (kind and kind[1] in ("submit", "button")):
+            found[name[1]] = unescape(value[1]) if value else "on" if box else ""
+    for name, text in re.findall(r'<textarea\b[^>]*?name="([^"]*)"[^>]*>\n?(.*?)</textarea>', form, re.DOTALL):
+        found[name] = unescape(text)
+    for name, inside in re.findall(r'<select\b[^>]*?name="([^"]*)"[^>]*>(.*?)</select>', form, re.DOTALL):
+        chosen = re.search(r'<option value="([^"]*)"[^>]*\bselected', inside)
+        found[name] = unescape(chosen[1]) if chosen else ""
+    return {name: value for name, value in found.items() if "__prefix__" not in name and name not in ("_save", "_continue", "_addanother")}
+
+
+def page(client: Client, path: str) -> tuple[str, dict[str, str]]:
+    response = client.get(path)
+    assert response.status_code == 200, response
+    html = response.content.decode()
+    return html, fields_of(html)
+
+
+def change(process: Process) -> str:
+    return f"{LIST}{process.pk}/change/"
+
+
+def test_a_page_that_is_saved_as_it_is_changes_nothing(client: Client, owner: User) -> None:
+    process = editing.create_process(whole() | {"owners": ["user:olga@example.com"]}, actor=owner)
+    before = document_of(process)
+    _, fields = page(client, change(process))
+    response = client.post(change(process), fields)
+    assert response.status_code == 302, fields_of(response.content.decode())
+    after = Process.objects.get(pk=process.pk)
+    assert repr(document_of(after)) == repr(before)
+    assert after.revision == 1
+    assert Event.objects.count() == 1
+
+
+def test_a_process_is_made_from_nothing_and_grown(client: Client, owner: User) -> None:
+    _, fields = page(client, f"{LIST}add/")
+    response = client.post(f"{LIST}add/", fields | {"identifier": "shop", "name": "Shop"})
+    assert response.status_code == 302
+    process = Process.objects.get()
+    assert (process.identifier, process.created_by, process.revision) == ("shop", owner, 1)
+    _, fields = page(client, change(process))
+    phases, activities = "draft_phases", "draft_activities"
+    fields |= {
+        f"{phases}-TOTAL_FORMS": "2", f"{phases}-0-identifier": "build", f"{phases}-0-position": "1", f"{phases}-0-run_when": "satisfied",
+        f"{phases}-1-identifier": "prepare", f"{phases}-1-position": "0", f"{phases}-1-run_when": "satisfied",
+        f"{activities}-TOTAL_FORMS": "2", f"{activities}-0-phase": "build", f"{activities}-0-identifier": "compile", f"{activities}-0-type": "automated",
+        f"{activities}-0-connector": "noop", f"{activities}-0-arguments": "outputs: {a: 1}", f"{activities}-0-run_when": "satisfied",
+        f"{activities}-0-rest": "timeout: 30m\nretry: {attempts: 3}",
+        f"{activities}-1-phase": "prepare", f"{activities}-1-identifier": "ask", f"{activities}-1-type": "manual", f"{activities}-1-run_when": "always",
+        f"{activities}-1-owners": "user:olga@example.com, group:qa\nuser:olga@example.com", f"{activities}-1-approval": "requires: [{count: 1}]",
+        "inputs": "version: {type: string, required: true}",
+    }  # fmt: skip
+    response = client.post(change(process), fields)
+    assert response.status_code == 302, re.findall(r"errorlist.*?</ul>", response.content.decode(), re.DOTALL)
+    saved = Process.objects.get()
+    assert document_of(saved) == {
+        "apiVersion": "relorch/v1",
+        "kind": "Process",
+        "id": "shop",
+        "name": "Shop",
+        "inputs": {"version": {"required": True}},
+        "phases": [
+            {
+                "id": "prepare",
+                "activities": [
+                    {"id": "ask", "type": "manual", "owners": ["user:olga@example.com", "group:qa"], "run_when": "always", "approval": {"requires": [{}]}}
+                ],
+            },
+            {
+                "id": "build",
+                "activities": [
+                    {"id": "compile", "type": "automated", "connector": "noop", "with": {"outputs": {"a": 1}}, "timeout": "30m", "retry": {"attempts": 3}}
+                ],
+            },
+        ],
+    }
+    assert saved.revision == 2
+    assert DraftEdit.objects.get().person == owner
+    assert [event.verb for event in Event.objects.order_by("pk")] == ["process.created", "process.draft_saved"]
+    assert '"door":"admin"' in Event.objects.latest("pk").record
+
+
+def test_half_finished_drafts_are_saved_and_their_problems_shown(client: Client, owner: User) -> None:
+    process = factories.process("shop", actor=owner, phases=[{"id": "a", "depends_on": ["nowhere"]}])
+    html, fields = page(client, change(process))
+    assert "nowhere" in html
+    assert "/phases/0" in html
+    assert client.post(change(process), fields | {"name": "Half"}, follow=True).status_code == 200
+    assert Process.objects.get().name == "Half"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("draft_activities-0-rest", "nonsense: 1", "nonsense"),
+        ("draft_activities-0-rest", "timeout: [", "Line"),
+        ("draft_activities-0-arguments", "- a", "mapping"),
+        ("draft_activities-0-phase", "nowhere", "There is no phase"),
+        ("draft_activities-0-identifier", "Wrong Id", "Small letters"),
+        ("draft_phases-0-name", "x" * 201, "at most 200"),
+        ("inputs", "v: {type: strin}", "string"),
+        ("rules", "a: b", "list"),
+    ],
+)
+def test_what_cannot_be_read_is_said_and_not_stored(client: Client, owner: User, name: str, value: str, said: str) -> None:
+    process = factories.process("shop", actor=owner)
+    _, fields = page(client, change(process))
+    response = client.post(change(process), fields | {name: value})
+    assert response.status_code == 200
+    assert said in response.content.decode()
+    assert value in unescape(response.content.decode())
+    assert Process.objects.get().revision == 1
+
+
+def test_who_saved_meanwhile_is_not_overwritten(client: Client, owner: User) -> None:
+    process = factories.process("shop", actor=owner)
+    _, fields = page(client, change(process))
+    editing.write_draft(process, document_of(process) | {"name": "Theirs"}, actor=factories.person("tom"))
+    response = client.post(change(process), fields | {"name": "Mine"})
+    assert response.status_code == 200
+    assert "Tom has saved this draft" in response.content.decode()
+    assert Process.objects.get().name == "Theirs"
+
+
+def test_rows_are_deleted_and_moved_to_a_new_phase(client: Client, owner: User) -> None:
+    process = factories.process("shop", actor=owner)
+    _, fields = page(client, change(process))
+    fields |= {"draft_phases-TOTAL_FORMS": "2", "draft_phases-1-identifier": "fresh", "draft_phases-1-run_when": "satisfied", "draft_phases-1-position": "5"}
+    fields |= {"draft_activities-0-phase": "fresh", "draft_phases-0-DELETE": "on"}
+    assert client.post(change(process), fields).status_code == 302
+    assert [(phase["id"], [item["id"] for item in phase["activities"]]) for phase in document_of(process)["phases"]] == [("fresh", ["step"])]
+
+
+def test_publishing_needs_a_second_look(client: Client, owner: User) -> None:
+    process = factories.process("shop", actor=owner)
+    path = f"{LIST}{process.pk}/publish/"
+    html, fields = page(client, path)
+    assert "becomes its next version" in html
+    assert not ProcessVersion.objects.exists()
+    assert client.post(path, fields | {"note": "First"}).status_code == 302
+    assert ProcessVersion.objects.get().note == "First"
+    editing.write_draft(process, document_of(process) | {"name": "x"}, actor=owner)
+    assert "read it again" in client.post(path, fields, follow=True).content.decode()
+    assert ProcessVersion.objects.count() == 1
+
+
+def test_what_is_unsound_says_why_it_is_not_published(client: Client, owner: User) -> None:
+    process = factories.process("shop", actor=owner, phases=[])
+    html, _ = page(client, f"{LIST}{process.pk}/publish/")
+    assert "errors keep it from being published" in html
+
+
+def test_the_list_says_what_there_is_with_constant_queries(client: Client, owner: User) -> None:
+    def grow(names: range) -> None:
+        for n in names:
+            factories.version(factories.process(f"process{n}", actor=owner, description="d" * 200), actor=owner)
+
+    grow(range(2))
+    client.get(LIST)
+    with CaptureQueriesContext(connection) as captured:
+        html, _ = page(client, LIST)
+    few = len(captured)
+    grow(range(2, 12))
+    client.get(LIST)
+    with CaptureQueriesContext(connection) as captured:
+        html, _ = page(client, LIST)
+    assert "process11" in html
+    assert len(captured) == few
+    assert "process1<" not in page(client, f"{LIST}?q=process7")[0]
+
+
+def test_only_what_may_be_seen_is_there_and_only_who_may_edit_gets_a_form(client: Client, owner: User) -> None:
+    hidden = factories.process("unknown_to_olga", actor=factories.person("other"))
+    seen = factories.process("seen", actor=factories.person("another"))
+    factories.allow(owner, "view_process", seen)
+    html, _ = page(client, LIST)
+    assert "seen" in html
+    assert "unknown_to_olga" not in html
+    assert client.get(change(hidden), follow=True).redirect_chain
+    html, fields = page(client, change(seen))
+    assert "apiVersion" in html
+    assert "draft_phases-0-identifier" not in fields
+    assert client.post(change(seen), {"name": "x"}).status_code == 403
+    assert client.get(f"{LIST}{seen.pk}/publish/").status_code in (403, 404)
+    assert client.post(f"{LIST}{hidden.pk}/publish/").status_code in (403, 404)
+    assert client.post(f"{LIST}{seen.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_only_authors_add(client: Client) -> None:
+    reader = factories.person("reader", is_staff=True)
+    client.force_login(reader, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.get(f"{LIST}add/").status_code == 403
+    assert client.get(LIST).status_code == 200
+
+
+def test_archiving_and_deleting_go_through_the_verbs(client: Client, owner: User) -> None:
+    first, second = factories.process("one", actor=owner), factories.process("two", actor=owner)
+    client.post(LIST, {"action": "archive_processes", "_selected_action": [first.pk]})
+    assert Process.objects.get(pk=first.pk).archived_at
+    client.post(LIST, {"action": "unarchive_processes", "_selected_action": [first.pk]})
+    assert not Process.objects.get(pk=first.pk).archived_at
+    assert client.post(f"{LIST}{second.pk}/delete/", {"post": "yes"}).status_code == 302
+    factories.version(first, actor=owner)
+    assert client.post(f"{LIST}{first.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert [event.verb for event in Event.objects.order_by("pk")][2:] == ["process.archived", "process.unarchived", "process.deleted", "process.published"]
+
+
+def test_versions_are_to_look_at(client: Client, owner: User) -> None:
+    version = factories.version(factories.process("shop", actor=owner), actor=owner)
+    path = f"/admin/processes/processversion/{version.pk}/change/"
+    assert "apiVersion" in page(client, path)[0]
+    assert client.post(path, {"note": "x"}).status_code == 403
+    assert client.get("/admin/processes/processversion/add/").status_code == 403
+    assert client.get("/admin/processes/processversion/").status_code == 200
+    stranger: Any = factories.person("s", is_staff=True)
+    client.force_login(stranger, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.get(path).status_code == 302
