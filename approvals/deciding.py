@@ -54,7 +54,12 @@ def case_of(attempt: Attempt, votes: Sequence[SignOff] | None = None) -> Case:
         approval,
         rule,
         tuple(
-            Vote(person=vote.person.email, approve=vote.decision == SignOff.Decision.APPROVE, for_=vote.for_person and vote.for_person.email, stale=vote.stale)
+            Vote(
+                person=vote.person.email,
+                approve=vote.decision == SignOff.Decision.APPROVE,
+                for_=vote.for_person.email if vote.for_person else None,
+                stale=vote.stale,
+            )
             for vote in cast
         ),
     )

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from approvals import packets
-from approvals.deciding import Case, case_of
+from approvals.deciding import Case, approval_of, case_of
 from approvals.models import SignOff
-from processes.blueprint import Variable
 from processes.problems import Problem, errors
 from processes.quorum import may_decide
 from processes.variables import resolve_inputs
@@ -17,6 +16,7 @@ from releases.attempts import claim_of
 from releases.engine import Actor, End, Work, locked
 from releases.flows import compiled
 from releases.models import Attempt, Release
+from releases.names import names_of
 from releases.planning import knows
 from releases.sealing import seal_of
 from releases.states import Run
@@ -60,15 +60,18 @@ def sign_off(
         problems.append(Problem("too_long", f"A comment has at most {LONGEST_COMMENT:,} characters.", "/comment"))
     if problems:
         raise Invalid("invalid_decision", "The decision cannot be taken as it is.", problems)
+    # expressions are never evaluated under a lock (S1): the form is checked before, and must be the same after
+    seen, filled = _checked(release, activity, decision, comment, fields, form=form)
     with locked(release, actor=actor) as work:
         attempt = _waiting(work, release, activity)
         case = case_of(attempt)
         _may(case, person, by_token=by_token)
+        if (attempt.filled or {}) != seen:
+            raise Conflict("packet_changed", "Somebody else has just filled in the form: look at it again.", state=Run.WAITING)
         if packet and packet != packets.current_hash(attempt):
             raise Conflict("packet_changed", "What you saw has changed since: look at it again.", state=Run.WAITING)
-        _complete(case, decision, comment, attempt, fields, form=form)
-        if fields is not None:
-            _fill(work, attempt, fields, form=form)
+        if filled != seen:
+            _fill(work, attempt, filled)
         stored = packets.stored(attempt, work.at)
         vote, is_first = SignOff.objects.update_or_create(
             attempt=attempt,
@@ -112,6 +115,15 @@ def _waiting(work: Work, release: int, activity: str) -> Attempt:
     return attempt
 
 
+def _newest(release: int, activity: str) -> Attempt | None:
+    return (
+        Attempt.objects.select_related("run__release__version__published_by", "run__release__starter", "run__release__process")
+        .filter(run__release_id=release, run__key=activity, run__type="manual")
+        .order_by("-number")
+        .first()
+    )
+
+
 def _how_it_ended(attempt: Attempt) -> str:
     last = attempt.sign_offs.select_related("person").order_by("-at").first()
     if last is not None and attempt.run.state in (Run.SUCCEEDED, Run.REJECTED, Run.ON_HOLD):
@@ -134,39 +146,37 @@ def _may(case: Case, person: Any, *, by_token: bool) -> None:
         raise NotAllowed("not_entitled", "You are not among those who decide here.")
 
 
-def _complete(case: Case, decision: str, comment: str, attempt: Attempt, fields: Mapping[str, Any] | None, *, form: bool) -> None:
-    """What must be there: a comment where the approval wants one, the required fields with an approval (S17a)."""
+def _checked(
+    release: int, activity: str, decision: str, comment: str, fields: Mapping[str, Any] | None, *, form: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the form held and what it holds with `fields`; all that must be there is: a comment where the approval wants one, and with an approval
+    the required fields (S17a). A run that does not wait is left to the lock to refuse."""
+    attempt = _newest(release, activity)
+    if attempt is None or attempt.state != Run.WAITING:
+        return {}, {}
     problems = []
-    wants = case.approval.comment
+    wants = approval_of(attempt).comment
     if not comment.strip() and (wants == "required" or (wants == "required_on_reject" and decision == SignOff.Decision.REJECT)):
         problems.append(Problem("required", "Say why: this approval wants a comment.", "/comment"))
-    if decision == SignOff.Decision.APPROVE:
-        given = {**(attempt.filled or {}), **(fields or {})}
-        _, found = resolve_inputs(_specs(attempt), given, form=form, people=knows)
+    seen = dict(attempt.filled or {})
+    specs = compiled(attempt.run.release.version_id).steps[activity].activity.fields
+    if decision == SignOff.Decision.REJECT:
+        specs = {name: spec.model_copy(update={"required": False, "required_if": None}) for name, spec in specs.items()}
+    filled = seen
+    if fields is not None or decision == SignOff.Decision.APPROVE:
+        filled, found = resolve_inputs(specs, {**seen, **(fields or {})}, names=names_of(attempt.run.release, ()), form=form, people=knows)
         problems += [Problem(p.code, p.message, p.place.replace("/inputs/", "/fields/"), p.severity) for p in errors(found)]
     if problems:
         raise Invalid("invalid_decision", "The decision cannot be taken as it is.", problems)
+    return seen, filled
 
 
-def _specs(attempt: Attempt) -> dict[str, Variable]:
-    return compiled(attempt.run.release.version_id).steps[attempt.run.key].activity.fields
-
-
-def _fill(work: Work, attempt: Attempt, fields: Mapping[str, Any], *, form: bool) -> None:
+def _fill(work: Work, attempt: Attempt, values: Mapping[str, Any]) -> None:
     """Fields belong to the attempt and are part of the packet: a vote that changes them makes the earlier votes stale (S17a)."""
-    specs = {name: spec.model_copy(update={"required": False, "required_if": None}) for name, spec in _specs(attempt).items()}
-    values, problems = resolve_inputs(specs, {**(attempt.filled or {}), **fields}, form=form, people=knows)
-    if errors(problems):
-        raise Invalid(
-            "invalid_fields",
-            "Some fields cannot be taken as they are.",
-            [Problem(p.code, p.message, p.place.replace("/inputs/", "/fields/")) for p in problems],
-        )
-    if values != (attempt.filled or {}):
-        attempt.filled = values
-        Attempt.objects.filter(pk=attempt.pk).update(filled=values)
-        if attempt.sign_offs.exclude(stale=True).update(stale=True):
-            work.say("sign_off.stale", attempt.run.release_id, attempt.run.key)
+    attempt.filled = dict(values)
+    Attempt.objects.filter(pk=attempt.pk).update(filled=attempt.filled)
+    if attempt.sign_offs.exclude(stale=True).update(stale=True):
+        work.say("sign_off.stale", attempt.run.release_id, attempt.run.key)
 
 
 def _settle(work: Work, attempt: Attempt, case: Case, state: Run, comment: str) -> None:

@@ -15,7 +15,7 @@ from processes.blueprint import Activity, Approval, Requirement
 from processes.expressions import render
 from releases.flows import compiled
 from releases.models import Release, RunPerson
-from releases.names import names_of, paths_of
+from releases.names import names_of, names_of_step
 from relorch.lib import secrets
 from relorch.lib.sealing import seal
 
@@ -44,8 +44,7 @@ def request_for(release: Release, key: str) -> Request:
     activity = flow.steps[key]
     approval = activity.approval or Approval()
     shown_template = _shown(activity)
-    names = names_of(release, paths_of(shown_template), phase=flow.phase_of[key])
-    shown = render(shown_template, names)
+    shown = render(shown_template, names_of_step(release, key, shown_template))
     owners = owners_of(release, key)
     lines = [line if line.of else Requirement(count=line.count, of=owners) for line in approval.requires or (Requirement(count=1, of=owners),)]
     shown |= {

@@ -13,7 +13,7 @@ from releases import planning
 from releases.engine import Ref, Work
 from releases.flows import compiled
 from releases.models import ActivityRun, Release
-from releases.names import names_of, paths_of
+from releases.names import names_of_step
 from releases.states import Release as State
 from releases.states import Run
 from relorch.lib.errors import Invalid
@@ -40,7 +40,7 @@ def prepare(parent: Release, activity: Activity, ref: Ref, attempt: int, number:
         raise Invalid("unknown_process", f'The process "{identifier}" was not published when this release started.', [Problem("unknown_process", identifier)])
     if parent.level >= planning.MOST_LEVELS:
         raise Invalid("too_deep", f"At most {planning.MOST_LEVELS} levels of subprocesses.")
-    names = names_of(parent, paths_of(activity.inputs), phase=compiled(parent.version_id).flow.phase_of[activity.id], reveal=True)
+    names = names_of_step(parent, activity.id, activity.inputs, reveal=True)
     given = {**render(activity.inputs, names), **run.changes.get("inputs", {})}
     identity, at = planning.next_id()
     child = Release(

@@ -54,6 +54,7 @@ class Tree:
 
     root: int
     head: Head
+    release: ReleaseRow
 
 
 @dataclass(slots=True)
@@ -67,6 +68,12 @@ class ReleaseRow:
     troubled: bool
     parent_run: int | None
     level: int
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> ReleaseRow:
+        """From the columns of `statements.RELEASES`."""
+        release, root, version, state, troubled, parent_run, level = row
+        return cls(release, root, version, State(state), troubled, parent_run, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,7 @@ class Work:
         self.moves: list[Move] = []
         self.rings: Counter[str] = Counter()
         self.stirred: set[int] = set()
-        self._releases: dict[int, ReleaseRow] = {}
+        self._releases: dict[int, ReleaseRow] = {tree.root: tree.release for tree in trees.values()}
         self._happenings: list[Happening] = []
         self._closed: list[Ref] = []
         self._ready_runs: list[tuple[Ref, Decision]] = []
@@ -159,8 +166,8 @@ class Work:
         missing = [i for i in set(ids) if i not in self._releases]
         if missing:
             self.cursor.execute(sql.RELEASES, (missing,))
-            for i, root, version, state, troubled, parent_run, level in self.cursor.fetchall():
-                self._releases[i] = ReleaseRow(i, root, version, State(state), troubled, parent_run, level)
+            for row in self.cursor.fetchall():
+                self._releases[row[0]] = ReleaseRow.of(row)
 
     def forget(self, release_id: int) -> None:
         """Read it again: a verb has changed it."""
@@ -520,7 +527,7 @@ class Work:
         for place in self.cursor.fetchall():
             ref, decision = Ref(*place), skipped[place[0]][1]
             self.moved(ref, Run.PENDING, Run.SKIPPED)
-            said = {"causes": sorted(decision.met)[:20], "number": len(decision.met)} if decision.because == Skipped.BAD_END else {}
+            said: dict[str, Any] = {"causes": sorted(decision.met)[:20], "number": len(decision.met)} if decision.met else {}
             self.say("activity.skipped", ref.release, ref.key, because=decision.because, **said)
             if decision.because == Skipped.BAD_END:
                 self._facts.pop(ref.release, None)
@@ -585,7 +592,8 @@ class Work:
 
 
 def _json(value: Any) -> dict[str, int]:
-    return json.loads(value) if isinstance(value, str) else value
+    found: dict[str, int] = json.loads(value) if isinstance(value, str) else value
+    return found
 
 
 def raw_cursor() -> Any:
@@ -612,8 +620,8 @@ def lock_roots(cursor: Any, roots: Iterable[int], *, free_only: bool = False) ->
     """Lock these roots in the order of their ids; with `free_only` those that nobody holds. The time is read after the locks."""
     cursor.execute(sql.LOCK_FREE_ROOTS if free_only else sql.LOCK_ROOTS, (sorted(set(roots)),))
     trees, latest = {}, None
-    for root, sequence, head, at, now in cursor.fetchall():
-        trees[root] = Tree(root, Head(sequence or 0, bytes(head or b""), at))
+    for *row, sequence, head, at, now in cursor.fetchall():
+        trees[row[0]] = Tree(row[0], Head(sequence or 0, bytes(head or b""), at), ReleaseRow.of(row))
         latest = max(filter(None, (latest, at, now)))
     return trees, latest
 

@@ -23,7 +23,7 @@ from releases.asking import people_rows, request_for
 from releases.engine import End, Ref, Work, locked
 from releases.flows import compiled
 from releases.models import Release, RunPerson
-from releases.names import names_of, paths_of, with_result
+from releases.names import names_of, names_of_step, paths_of, with_result
 from releases.scheduler import Decision
 from releases.sealing import broken_guards
 from releases.states import Run, Skipped
@@ -328,8 +328,7 @@ def mapped_outputs(release: Release, activity: Activity, key: str, result: Mappi
         return dict(result)
     if not activity.outputs:
         return {}
-    names = names_of(release, paths_of(activity.outputs), phase=compiled(release.version_id).flow.phase_of[key])
-    return dict(render(activity.outputs, with_result(names, result)))
+    return dict(render(activity.outputs, with_result(names_of_step(release, key, activity.outputs), result)))
 
 
 def _finish_release(release: Release, row: tuple[Any, ...]) -> Finding:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from processes.expressions import references, references_of_condition
+from processes.variables import resolve_variables
 from releases import states
 from releases.flows import compiled
 from releases.models import ActivityRun, PhaseRun, Release
@@ -26,7 +27,7 @@ def about_release(release: Release) -> dict[str, Any]:
     return {
         "id": release.pk,
         "name": release.name,
-        "version": release.version.number if release.version else 0,
+        "version": release.version.number,
         "started_at": instant(release.started_at) if release.started_at else "",
         "starter": release.starter.email,
     }
@@ -77,6 +78,16 @@ def names_of(release: Release, paths: Paths, *, phase: str = "", reveal: bool = 
         "release": about_release(release),
         "process": about_process(release),
     }
+
+
+def names_of_step(release: Release, key: str, *templates: Any, reveal: bool = False) -> dict[str, Any]:
+    """The names for these templates of an activity; its own variables win over its phase's (S2). Raises ExpressionError."""
+    flow = compiled(release.version_id).flow
+    variables = flow.steps[key].variables
+    names = names_of(release, paths_of(variables, *templates), phase=flow.phase_of[key], reveal=reveal)
+    if variables:
+        names["variables"] = {**names["variables"], **resolve_variables(variables, names)}
+    return names
 
 
 def _activities(release: Release, keys: Iterable[str]) -> dict[str, Any]:

@@ -228,7 +228,7 @@ def delete_draft(*, release: Release, actor: Actor) -> None:
 def begin(work: Work, release: Release) -> None:
     """The release has just started: its event, its phases and runs, and what is ready."""
     said: dict[str, Any] = {"process": release.process.identifier, "version": release.version.number, "hash": release.version.hash}
-    if release.parent_run_id:
+    if release.parent_run is not None:
         said["parent"] = release.parent_run.release_id
     work.say("release.started", release.pk, **said)
     work.begin(release.pk)

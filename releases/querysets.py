@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
 from django.db.models import Q
@@ -10,8 +10,11 @@ from django.db.models import Q
 from processes.access import Permission, processes_with
 from processes.models import Process
 
+if TYPE_CHECKING:
+    pass
 
-class ReleaseQuerySet(models.QuerySet):
+
+class ReleaseQuerySet(models.QuerySet["Release"]):
     """Releases, gotten only through permission."""
 
     def visible_to(self, user: Any) -> Self:
@@ -29,7 +32,7 @@ class ReleaseQuerySet(models.QuerySet):
         )
 
 
-class ActivityRunQuerySet(models.QuerySet):
+class ActivityRunQuerySet(models.QuerySet["ActivityRun"]):
     """Runs of activities."""
 
     def waiting_for(self, user: Any) -> Self:

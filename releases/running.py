@@ -14,7 +14,6 @@ from django.conf import settings
 from django.db import connection
 
 from processes.expressions import ExpressionError, render
-from processes.variables import resolve_variables
 from releases import attempts
 from releases.attempts import POLL_AGAIN, Wait
 from releases.connectors.base import Call, Done, Later
@@ -23,7 +22,7 @@ from releases.engine import Claim, End
 from releases.evaluating import mapped_outputs
 from releases.flows import Step, compiled
 from releases.models import ActivityRun, Attempt, LogChunk, Release
-from releases.names import names_of, paths_of
+from releases.names import names_of_step
 from releases.states import Run
 from relorch.lib import secrets
 from relorch.lib.masking import Masker, mask, mask_json
@@ -53,11 +52,7 @@ def perform(claim: Claim, at: datetime, *, version: int) -> End | Wait:
 def _with_names(claim: Claim, step: Step, at: datetime) -> End | Wait:
     release = Release.objects.select_related("version", "process", "starter").get(pk=claim.run.release)
     activity = step.activity
-    phase = compiled(release.version_id).flow.phase_of[activity.id]
-    templates = (activity.arguments, activity.variables)
-    names = names_of(release, paths_of(*templates), phase=phase, reveal=True)
-    if activity.variables:
-        names["variables"] = {**names["variables"], **resolve_variables(activity.variables, names)}
+    names = names_of_step(release, activity.id, activity.arguments, reveal=True)
     changes = ActivityRun.objects.values_list("changes", flat=True).get(pk=claim.run.id)
     arguments = {**render(activity.arguments, names), **changes.get("inputs", {})}
     hidden = _secrets_of(release)
@@ -131,7 +126,8 @@ def _answer(claim: Claim, step: Step, said: Done | Later, release: Release | Non
 
 
 def _release(claim: Claim) -> Release:
-    return Release.objects.select_related("version", "process", "starter").get(pk=claim.run.release)
+    found: Release = Release.objects.select_related("version", "process", "starter").get(pk=claim.run.release)
+    return found
 
 
 def finish_waiting(attempt: Attempt, at: datetime) -> End | Wait:

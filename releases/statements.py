@@ -6,9 +6,10 @@
 # The row of the root guards its tree. The clock is read per locked row, hence after the lock; the caller takes the latest.
 _LOCK = """
 WITH held AS MATERIALIZED (
-    SELECT id FROM releases_release WHERE id = ANY(%s) AND root_id = id ORDER BY id FOR UPDATE {skip}
+    SELECT id, root_id, version_id, state, troubled, parent_run_id, level FROM releases_release
+    WHERE id = ANY(%s) AND root_id = id ORDER BY id FOR UPDATE {skip}
 )
-SELECT held.id, s.sequence, s.head, s.at, clock_timestamp()
+SELECT held.*, s.sequence, s.head, s.at, clock_timestamp()
 FROM held LEFT JOIN audit_stream s ON s.name = 'release:' || held.id
 """
 LOCK_ROOTS = _LOCK.format(skip="")

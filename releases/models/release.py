@@ -17,11 +17,11 @@ from relorch.lib.fields import OrderedJSONField
 class Release(models.Model):
     """One execution of one version of a process. A subprocess is a child release; `root` is the release on top, whose row guards the tree."""
 
-    root = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="tree", editable=False)
+    root = models.ForeignKey("self", on_delete=models.PROTECT, related_name="tree", editable=False)
     parent_run = models.ForeignKey("releases.ActivityRun", on_delete=models.PROTECT, null=True, related_name="children", editable=False)
     level = models.PositiveSmallIntegerField(default=1, editable=False)
     process = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="releases")
-    version = models.ForeignKey(ProcessVersion, on_delete=models.PROTECT, null=True, related_name="releases")
+    version = models.ForeignKey(ProcessVersion, on_delete=models.PROTECT, related_name="releases")
     name = models.CharField(max_length=200)
     state = models.CharField(max_length=20, choices=[(s.value, s.value) for s in states.Release], default=states.Release.DRAFT)
     reason = models.TextField(blank=True, help_text="Why it is held or aborted, or how it failed.")
