@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,11 +83,13 @@ def stop(place: Place) -> None:
     server = server_process(place)
     for number, patience in ((signal.SIGINT, STOP_WITHIN), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 3.0)):
         if server is None:
-            return
+            break
         with contextlib.suppress(psutil.NoSuchProcess):
             server.send_signal(number)
         deadline = time.monotonic() + patience
-        while server_process(place) and time.monotonic() < deadline:
+        while (server := server_process(place)) and time.monotonic() < deadline:
             time.sleep(0.01)
-        if not server_process(place):
-            return
+    for child in ours:
+        if str(place.data) in child.args:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(3.0)  # it has taken its note away and is about to end

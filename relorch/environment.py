@@ -67,7 +67,7 @@ def zone(name: str, default: str = "UTC") -> str:
     value = text(name, default)
     try:
         ZoneInfo(value)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise refuse(name, value, "a time zone's name, for instance Europe/Berlin or UTC") from None
     return value
 

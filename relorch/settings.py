@@ -108,6 +108,7 @@ WHITENOISE_MAX_AGE = 24 * 3600
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 MEDIA_ROOT = RELORCH_HOME / "files"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # the admin's page of a process with some hundred activities is one form
 APPEND_SLASH = True
 
 # Database
@@ -181,6 +182,7 @@ MFA_TOTP_ISSUER = "relorch"
 
 _HOST = urlsplit(RELORCH_BASE_URL).hostname
 ALLOWED_HOSTS = [*([_HOST] if _HOST else []), "127.0.0.1", "localhost", "[::1]"]
+CSRF_FAILURE_VIEW = "relorch.lib.http.csrf_failed"
 CSRF_TRUSTED_ORIGINS = [RELORCH_BASE_URL] if PRODUCTION else []
 SESSION_COOKIE_NAME = "__Host-relorch-session" if PRODUCTION else "relorch-session"
 CSRF_COOKIE_NAME = "__Host-relorch-csrf" if PRODUCTION else "relorch-csrf"

@@ -50,3 +50,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_tried_yet(request: pytest.FixtureRequest) -> None:
+    """Counts of log-in attempts and requests are kept in the cache; a test starts without those of the one before."""
+    if not request.config.pluginmanager.is_blocked("django"):
+        from django.core.cache import cache
+
+        cache.clear()

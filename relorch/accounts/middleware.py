@@ -39,7 +39,7 @@ def own_time_zone(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Ca
         name = request.user.time_zone if request.user.is_authenticated else ""
         try:
             zone = zoneinfo.ZoneInfo(name) if name else None
-        except (OSError, ValueError):
+        except (KeyError, OSError, ValueError):
             zone = None
         with timezone.override(zone):
             return get_response(request)
