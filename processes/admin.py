@@ -67,9 +67,10 @@ class ActivityInline(DraftInline):
         "description",
         ("owners", "depends_on"),
         ("condition", "run_when"),
-        ("connector", "arguments"),
-        "subprocess",
-        ("instructions", "approval"),
+        ("connector", "subprocess"),
+        "arguments",
+        "instructions",
+        "approval",
         "rest",
         "position",
     )

@@ -56,7 +56,7 @@ class YamlField(forms.CharField):
 
     def __init__(self, *, empty: Any = None, rows: int = 4, **more: Any) -> None:
         self.empty = {} if empty is None else empty
-        widget = UnfoldAdminTextareaWidget(attrs={"rows": rows, "spellcheck": "false", "class": "font-mono"})
+        widget = UnfoldAdminTextareaWidget(attrs={"rows": rows, "spellcheck": "false", "style": "font-family: ui-monospace, monospace"})
         super().__init__(required=False, strip=False, widget=widget, **more)
 
     def prepare_value(self, value: Any) -> Any:
@@ -96,7 +96,7 @@ def _choice(label: str, choices: Iterable[Any], *, empty: bool = True, **more: A
 
 
 def _id(help_text: str) -> forms.CharField:
-    return forms.RegexField(ID_PATTERN, label="id", help_text=help_text, widget=UnfoldAdminTextInputWidget(), error_messages={
+    return forms.RegexField(ID_PATTERN, label="Id", help_text=help_text, widget=UnfoldAdminTextInputWidget(), error_messages={
         "invalid": "Small letters, digits and underscores, a letter first, at most 63 characters."
     })  # fmt: skip
 
@@ -122,10 +122,10 @@ class ProcessForm(_DocumentForm):
 
     seen = forms.IntegerField(widget=forms.HiddenInput, required=False)
     identifier = _id("Its name in addresses and files; it never changes.")
-    name = _text("name", max_length=editing.LONGEST_NAME)
-    description = _text("description", rows=3)
-    category = _choice("category", Category, empty=False)
-    owners = NamesField(help_text="user:<e-mail> or group:<name>, one a line. Owners may edit, publish, start and operate.")
+    name = _text("Name", max_length=editing.LONGEST_NAME)
+    description = _text("Description", rows=3)
+    category = _choice("Category", Category, empty=False)
+    owners = NamesField(help_text="One a line, for instance user:ann@example.com or group:qa. Owners may edit, publish, start and operate.")
     fail_fast = forms.BooleanField(
         required=False, widget=UnfoldBooleanSwitchWidget(), help_text="The first failure stops everything outside the failure paths."
     )
@@ -153,7 +153,7 @@ class ProcessForm(_DocumentForm):
 
 class _ItemForm(_DocumentForm):
     position = forms.IntegerField(required=False, initial=0, widget=UnfoldAdminIntegerFieldWidget())
-    rest = YamlField(label="more keys", help_text="Every other key of the file, as YAML.")
+    rest = YamlField(label="More keys", help_text="Every other key of the file, as YAML.")
 
     shown: tuple[str, ...] = ()
 
@@ -182,12 +182,12 @@ class PhaseForm(_ItemForm):
     """A phase."""
 
     identifier = _id("Its name in expressions.")
-    name = _text("name", max_length=editing.LONGEST_NAME)
-    description = _text("description", rows=2)
-    owners = NamesField(help_text="user:<e-mail> or group:<name>; else the process's.")
-    depends_on = NamesField(label="depends on", help_text="Ids of phases that come before it.")
-    condition = _text("if", help_text="A CEL expression, for instance  inputs.region == 'eu'")
-    run_when = _choice("run when", RunWhen, empty=False, initial=RunWhen.SATISFIED)
+    name = _text("Name", max_length=editing.LONGEST_NAME)
+    description = _text("Description", rows=2)
+    owners = NamesField(help_text="One a line, for instance user:ann@example.com or group:qa; else the process's.")
+    depends_on = NamesField(label="Depends on", help_text="Ids of phases that come before it.")
+    condition = _text("If", help_text="A CEL expression, for instance  inputs.region == 'eu'")
+    run_when = _choice("Run when", RunWhen, empty=False, initial=RunWhen.SATISFIED)
 
     shown = PHASE_FIELDS
 
@@ -199,20 +199,20 @@ class PhaseForm(_ItemForm):
 class ActivityForm(_ItemForm):
     """An activity."""
 
-    phase = _text("phase", help_text="The id of its phase.")
+    phase = _text("Phase", help_text="The id of its phase.")
     identifier = _id("Unique in the whole process; its name in expressions.")
-    name = _text("name", max_length=editing.LONGEST_NAME)
-    description = _text("description", rows=2)
-    type = _choice("type", ActivityType)
-    owners = NamesField(help_text="user:<e-mail> or group:<name>; else its phase's.")
-    depends_on = NamesField(label="depends on", help_text="Ids of activities that come before it.")
-    condition = _text("if", help_text="A CEL expression, for instance  inputs.region == 'eu'")
-    run_when = _choice("run when", RunWhen, empty=False, initial=RunWhen.SATISFIED)
-    connector = _choice("connector", (), help_text="Automated: what runs it.")
-    arguments = YamlField(label="with", help_text='Automated: what the connector is given, for instance  run: "make test"')
-    subprocess = _text("process", help_text="Subprocess: the id of the process that it runs.")
-    instructions = _text("instructions", rows=3, help_text="Manual: what people are asked to do, in Markdown.")
-    approval = YamlField(help_text='Manual: who must agree, for instance  requires: [{count: 2, of: ["group:qa"]}]')
+    name = _text("Name", max_length=editing.LONGEST_NAME)
+    description = _text("Description", rows=2)
+    type = _choice("Type", ActivityType)
+    owners = NamesField(help_text="One a line, for instance user:ann@example.com or group:qa; else its phase's.")
+    depends_on = NamesField(label="Depends on", help_text="Ids of activities that come before it.")
+    condition = _text("If", help_text="A CEL expression, for instance  inputs.region == 'eu'")
+    run_when = _choice("Run when", RunWhen, empty=False, initial=RunWhen.SATISFIED)
+    connector = _choice("Connector", (), help_text="Automated: what runs it.")
+    arguments = YamlField(label="With", rows=8, help_text='Automated: what the connector is given, for instance  run: "make test"')
+    subprocess = _text("Process", help_text="Subprocess: the id of the process that it runs.")
+    instructions = _text("Instructions", rows=3, help_text="Manual: what people are asked to do, in Markdown.")
+    approval = YamlField(rows=6, help_text='Manual: who must agree, for instance  requires: [{count: 2, of: ["group:qa"]}]')
 
     shown = ACTIVITY_FIELDS
 

@@ -66,10 +66,21 @@ class Command(BaseCommand):
         return not any(errors(problems) for problems in found.values())
 
     def load(self, options: dict[str, Any]) -> bool:
-        """Each file by itself: one that cannot be read does not keep the others out."""
+        """Each file by itself: one that cannot be read does not keep the others out. Published in rounds, because one may need another one first."""
         actor = _person(options["person"])
-        loaded = [self._load_one(name, actor, options) for name in options["files"]]
-        return all(loaded)
+        read = {name: reading.read(_text(name)) for name in options["files"]}
+        stored = {name: process for name in read if (process := self._stored(name, read[name], actor)) is not None}
+        waiting = dict(stored) if options["publish"] else {}
+        while waiting:
+            done = [name for name, process in waiting.items() if self._published(name, process, actor, options["note"])]
+            if not done:
+                break
+            waiting = {name: process for name, process in waiting.items() if name not in done}
+        for name in stored:
+            self._say(name, publishing.problems_in(read[name]))
+        for name in waiting:
+            self.stderr.write(f"{name}: stored, but it cannot be published yet.")
+        return len(stored) == len(read) and not waiting
 
     def save(self, options: dict[str, Any]) -> bool:
         """Canonical YAML."""
@@ -79,7 +90,7 @@ class Command(BaseCommand):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         for name in which or Process.objects.order_by("identifier").values_list("identifier", flat=True):
-            text = yaml_text(_stored(name))
+            text = yaml_text(_document(name))
             if folder is None:
                 self.stdout.write(text, ending="")
             else:
@@ -104,36 +115,35 @@ class Command(BaseCommand):
         alone = soundness_problems(read.blueprint) if isinstance(read.blueprint, Blueprint) else []
         return [*read.problems, *editing.unstorable(read), *read.located(alone)]
 
-    def _load_one(self, name: str, actor: User | None, options: dict[str, Any]) -> bool:
-        read = reading.read(_text(name))
+    def _stored(self, name: str, read: reading.Reading, actor: User | None) -> Process | None:
         if errors([*read.problems, *editing.unstorable(read)]):
             self._say(name, publishing.problems_in(read))
-            return False
+            return None
         known = Process.objects.filter(identifier=read.document["id"]).first()
         try:
             if known is None:
                 process = editing.create_process(read.document, actor=actor, door=DOOR)
             else:
                 process = editing.write_draft(known, read.document, actor=actor, door=DOOR)
-            done = "created" if known is None else "as it was" if process.revision == known.revision else "saved"
-            if options["publish"]:
-                done += self._published(process, actor, options["note"])
-        except (Invalid, Conflict) as refusal:
+        except Conflict as refusal:
             self.stderr.write(f"{name}: {refusal.message}")
-            self._say(name, list(getattr(refusal, "problems", ())))
-            return False
+            return None
+        done = "created" if known is None else "as it was" if process.revision == known.revision else "saved"
         self.stdout.write(f"{name}: {process.identifier} {done}")
-        self._say(name, publishing.problems_in(read))
-        return True
+        return process
 
-    def _published(self, process: Process, actor: User | None, note: str) -> str:
+    def _published(self, name: str, process: Process, actor: User | None, note: str) -> bool:
         try:
             version, _ = publishing.publish(process, actor=actor, note=note, door=DOOR)
+        except Invalid:
+            return False
         except Conflict as refusal:
             if refusal.code != "nothing_changed":
                 raise
-            return f", still version {refusal.data['number']}"
-        return f", published as version {version.number}"
+            self.stdout.write(f"{name}: still version {refusal.data['number']}")
+        else:
+            self.stdout.write(f"{name}: published as version {version.number}")
+        return True
 
     def _say(self, name: str, problems: list[Problem]) -> None:
         for problem in problems:
@@ -159,7 +169,7 @@ def _person(email: str | None) -> User | None:
     return person
 
 
-def _stored(name: str) -> dict[str, Any]:
+def _document(name: str) -> dict[str, Any]:
     identifier, _, number = name.partition("@")
     process = Process.objects.filter(identifier=identifier).first()
     if process is None:
@@ -174,7 +184,7 @@ def _stored(name: str) -> dict[str, Any]:
 
 
 def _blueprint(name: str) -> Blueprint:
-    read = reading.read(_text(name)) if Path(name).suffix or name == "-" else reading.parse(_stored(name))
+    read = reading.read(_text(name)) if Path(name).suffix or name == "-" else reading.parse(_document(name))
     if not isinstance(read.blueprint, Blueprint) or read.unreadable:
         raise CommandError(f"{name} is no readable process: `manage.py process validate` says why.", returncode=2)
     return read.blueprint
