@@ -1,6 +1,6 @@
 """Whole random sound processes with every key of the format (tests/slips.py breaks them).
 
-`sound_documents()` and `sound_blueprints()` are hypothesis strategies; what they make is sound in `GROUPS`, `PROCESSES` and `STORE`, starts without
+`sound_documents()` and `sound_blueprints()` are hypothesis strategies; what they make is sound in `surroundings()`, starts without
 any input given, and reads only what is upstream. A seed and two sizes decide everything, which is fast; hypothesis shrinks the sizes and the keys.
 """
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from processes.blueprint import Blueprint, StoreActivity
 from processes.reading import parse
+from processes.soundness import World
 
 EXAMPLES = int(os.environ.get("RELORCH_PROPERTY_EXAMPLES", "200"))
 
@@ -123,6 +124,18 @@ def store_activity() -> StoreActivity:
     found = parse(STEP_OF_STORE).blueprint
     assert isinstance(found, StoreActivity)
     return found
+
+
+def surroundings() -> World:
+    """In which all of these processes are sound."""
+    return World(
+        processes={CHILD["id"]: child_process()},
+        store={(STEP_OF_STORE["id"], version): store_activity() for version in (None, 1)},
+        groups=GROUPS,
+        users=USERS,
+        connections=frozenset({CONNECTION}),
+        scripts_allowed=True,
+    )
 
 
 @dataclass(frozen=True)
