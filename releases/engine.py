@@ -288,6 +288,8 @@ class Work:
 
     def _close_run(self, ref: Ref, state: Run) -> None:
         self._closed.append(ref)
+        # A bad end is a cause and a good one may be an answer: what was read before in this transaction is out of date.
+        self._facts.pop(ref.release, None)
         if state in BAD:
             self.trouble(ref.release)
             flow = self.compiled(ref.release).flow
