@@ -53,23 +53,21 @@ def sign_off(
     `packet` is the hash that the person saw: another one is refused. Raises LookupError (no such waiting activity), NotAllowed (not entitled,
     excluded, a token), Conflict (settled, closed, not yet asked, another packet), Invalid (comment or fields).
     """
-    problems = []
-    if decision not in SignOff.Decision.values:
-        problems.append(Problem("not_an_option", f'"{decision}" is no decision: approve or reject.', "/decision"))
-    if len(comment) > LONGEST_COMMENT:
-        problems.append(Problem("too_long", f"A comment has at most {LONGEST_COMMENT:,} characters.", "/comment"))
-    if problems:
-        raise Invalid("invalid_decision", "The decision cannot be taken as it is.", problems)
     # expressions are never evaluated under a lock (S1): the form is checked before, and must be the same after
-    seen, filled = _checked(release, activity, decision, comment, fields, form=form)
+    form_of, seen, filled, problems = _checked(release, activity, decision, comment, fields, form=form)
     with locked(release, actor=actor) as work:
-        attempt = _waiting(work, release, activity)
+        attempt = _asked(release, activity)
         case = case_of(attempt)
-        _may(case, person, by_token=by_token)
-        if (attempt.filled or {}) != seen:
+        _entitled(case, person, by_token=by_token)
+        _still_open(work, attempt)
+        if may_decide(case.rule, case.votes, person.email) == "not_yet_asked":
+            raise Conflict("not_yet_asked", "You are asked once the lines before yours are filled.", state=Run.WAITING)
+        if attempt.pk != form_of or (attempt.filled or {}) != seen:
             raise Conflict("packet_changed", "Somebody else has just filled in the form: look at it again.", state=Run.WAITING)
         if packet and packet != packets.current_hash(attempt):
             raise Conflict("packet_changed", "What you saw has changed since: look at it again.", state=Run.WAITING)
+        if problems:
+            raise Invalid("invalid_decision", "The decision cannot be taken as it is.", problems)
         if filled != seen:
             _fill(work, attempt, filled)
         stored = packets.stored(attempt, work.at)
@@ -94,25 +92,21 @@ def sign_off(
     return Signed(vote, is_first, verdict)
 
 
-def _waiting(work: Work, release: int, activity: str) -> Attempt:
-    """The attempt that waits for people. Raises LookupError, Conflict saying what happened and who decided."""
-    attempt = (
-        Attempt.objects.select_related(
-            "run__release__version__process", "run__release__starter", "run__release__process", "run__release__version__published_by"
-        )
-        .filter(run__release_id=release, run__key=activity, run__type="manual")
-        .order_by("-number")
-        .first()
-    )
+def _asked(release: int, activity: str) -> Attempt:
+    """The newest attempt of a manual activity. Raises LookupError, Conflict when nobody was ever asked."""
+    attempt = _newest(release, activity)
     if attempt is None:
         run = Release.objects.get(pk=release).runs.filter(key=activity, type="manual").first()
         if run is None:
             raise LookupError(activity)
         raise Conflict("not_waiting", f"This activity is {run.state}: nobody is asked.", state=run.state)
-    state = work.release(release).state
-    if attempt.state != Run.WAITING or state not in ("running", "held"):
-        raise Conflict("settled", _how_it_ended(attempt), state=attempt.run.state)
     return attempt
+
+
+def _still_open(work: Work, attempt: Attempt) -> None:
+    """Raises Conflict saying what happened and who decided."""
+    if attempt.state != Run.WAITING or work.release(attempt.run.release_id).state not in ("running", "held"):
+        raise Conflict("settled", _how_it_ended(attempt), state=attempt.run.state)
 
 
 def _newest(release: int, activity: str) -> Attempt | None:
@@ -132,29 +126,32 @@ def _how_it_ended(attempt: Attempt) -> str:
     return f"No longer needed: this activity is {attempt.run.state}."
 
 
-def _may(case: Case, person: Any, *, by_token: bool) -> None:
+def _entitled(case: Case, person: Any, *, by_token: bool) -> None:
+    """Raises NotAllowed: asked before the state, so that a settled decision tells an outsider nothing of it."""
     if not person.is_active:
         raise NotAllowed("not_entitled", "This account is not active.")
     if by_token and not case.approval.allow_tokens:
         raise NotAllowed("token_may_not_decide", "A token may propose and comment; deciding takes a person who is signed in.")
     answer = may_decide(case.rule, case.votes, person.email)
-    if answer == "not_yet_asked":
-        raise Conflict("not_yet_asked", "You are asked once the lines before yours are filled.", state=Run.WAITING)
     if answer == "excluded":
         raise NotAllowed("excluded", "You cannot decide here: this approval excludes its starter, author or earlier approvers.")
-    if answer != "yes":
+    if answer == "not_entitled":
         raise NotAllowed("not_entitled", "You are not among those who decide here.")
 
 
 def _checked(
     release: int, activity: str, decision: str, comment: str, fields: Mapping[str, Any] | None, *, form: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the form held and what it holds with `fields`; all that must be there is: a comment where the approval wants one, and with an approval
-    the required fields (S17a). A run that does not wait is left to the lock to refuse."""
+) -> tuple[int, dict[str, Any], dict[str, Any], list[Problem]]:
+    """Of which attempt the form is, what it held, what it holds with `fields`, and what is wrong: an unknown decision, no comment where the approval wants one, an approval
+    without the required fields (S17a). A run that does not wait is left to the lock to refuse; so are the problems, after who may and what fits."""
     attempt = _newest(release, activity)
     if attempt is None or attempt.state != Run.WAITING:
-        return {}, {}
+        return 0, {}, {}, []
     problems = []
+    if decision not in SignOff.Decision.values:
+        problems.append(Problem("not_an_option", f'"{decision}" is no decision: approve or reject.', "/decision"))
+    if len(comment) > LONGEST_COMMENT:
+        problems.append(Problem("too_long", f"A comment has at most {LONGEST_COMMENT:,} characters.", "/comment"))
     wants = approval_of(attempt).comment
     if not comment.strip() and (wants == "required" or (wants == "required_on_reject" and decision == SignOff.Decision.REJECT)):
         problems.append(Problem("required", "Say why: this approval wants a comment.", "/comment"))
@@ -166,9 +163,7 @@ def _checked(
     if fields is not None or decision == SignOff.Decision.APPROVE:
         filled, found = resolve_inputs(specs, {**seen, **(fields or {})}, names=names_of(attempt.run.release, ()), form=form, people=knows)
         problems += [Problem(p.code, p.message, p.place.replace("/inputs/", "/fields/"), p.severity) for p in errors(found)]
-    if problems:
-        raise Invalid("invalid_decision", "The decision cannot be taken as it is.", problems)
-    return seen, filled
+    return attempt.pk, seen, filled, problems
 
 
 def _fill(work: Work, attempt: Attempt, values: Mapping[str, Any]) -> None:

@@ -34,9 +34,9 @@ SELECT id FROM below
 
 def hold(*, release: int, actor: Actor, reason: str, preview: bool = False) -> Moves:
     """Put a running release and its children on hold: nothing more is claimed; what runs goes on (S12a)."""
-    _need_reason(reason)
     with locked(release, actor=actor, preview=preview) as work:
         _must(work, release, {State.RUNNING}, "put on hold")
+        _need_reason(reason)
         work.cursor.execute(
             "UPDATE releases_release SET state = 'held', held_by_id = %s, held_at = %s, reason = %s WHERE id = ANY(%s) AND state = 'running' RETURNING id",
             (release, work.at, reason, _below(work, release)),
@@ -78,9 +78,9 @@ def resume(*, release: int, actor: Actor, reason: str = "", preview: bool = Fals
 
 def abort(*, release: int, actor: Actor, reason: str, preview: bool = False) -> Moves:
     """End everything that is open, children too. Running attempts are told to stop after the commit."""
-    _need_reason(reason)
     with locked(release, actor=actor, preview=preview) as work:
         _must(work, release, LIVE, "aborted")
+        _need_reason(reason)
         _abort_tree(work, release, reason)
     return work.moves
 
@@ -126,9 +126,9 @@ def _end_attempts(work: Work, where: str, state: Run, **params: Any) -> None:
 
 def stop(*, release: int, activity: str, actor: Actor, reason: str, preview: bool = False) -> Moves:
     """Tell the running attempt to end: it fails with `stopped`, then `on_failure`; policy grants no other attempt."""
-    _need_reason(reason)
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.RUNNING}, "stopped")
+        _need_reason(reason)
         attempt = _attempt(work, ref)
         work.cursor.execute("UPDATE releases_attempt SET stop_asked_at = %s WHERE id = %s", (work.at, attempt["id"]))
         work.say("activity.stopped", release, activity, reason=reason)
@@ -140,10 +140,10 @@ def retry(
     *, release: int, activity: str, actor: Actor, reason: str, inputs: Mapping[str, Any] | None = None, process: str = "", preview: bool = False
 ) -> Moves:
     """A new attempt; what was skipped because of the old one becomes pending again (S11), a finished release reopens."""
-    _need_reason(reason)
     fits = {Run.ON_HOLD, Run.INTERRUPTED, Run.FAILED, Run.REJECTED, Run.EXPIRED}
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, kind = _run(work, release, activity, fits, "retried", over=True)
+        _need_reason(reason)
         if process and kind != "subprocess":
             raise Invalid("not_a_subprocess", f"{activity} is no subprocess: it cannot be retried by running another process.")
         _reopen(work, release)
@@ -252,9 +252,9 @@ def _parent_waits_again(work: Work, run: int, child: int) -> None:
 
 def ignore(*, release: int, activity: str, actor: Actor, reason: str, outputs: Mapping[str, Any] | None = None, preview: bool = False) -> Moves:
     """It ended badly and that does not matter: satisfied, with substitute outputs if given."""
-    _need_reason(reason)
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.ON_HOLD, Run.INTERRUPTED}, "ignored")
+        _need_reason(reason)
         missing = _read_downstream(work, ref, outputs or {})
         if missing:
             raise Invalid("outputs_needed", "Later activities read these outputs: give a value for each.", missing)
@@ -264,9 +264,9 @@ def ignore(*, release: int, activity: str, actor: Actor, reason: str, outputs: M
 
 def fail(*, release: int, activity: str, actor: Actor, reason: str, preview: bool = False) -> Moves:
     """Accept the bad end: the run ends in its outcome (an interrupted one as failed)."""
-    _need_reason(reason)
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.ON_HOLD, Run.INTERRUPTED}, "failed")
+        _need_reason(reason)
         work.cursor.execute("SELECT outcome FROM releases_activityrun WHERE id = %s", (ref.id,))
         outcome = Run(work.cursor.fetchone()[0] or Run.FAILED)
         _close_by_hand(work, ref, state, outcome, reason)
@@ -275,9 +275,9 @@ def fail(*, release: int, activity: str, actor: Actor, reason: str, preview: boo
 
 def skip(*, release: int, activity: str, actor: Actor, reason: str, preview: bool = False) -> Moves:
     """It will not run; satisfied. A child that it waits for is aborted, its request to people closed."""
-    _need_reason(reason)
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.PENDING, Run.QUEUED, Run.WAITING}, "skipped")
+        _need_reason(reason)
         _leave_waiting(work, ref, Run.SKIPPED, reason)
         work.cursor.execute(
             "UPDATE releases_activityrun SET state = 'skipped', skipped_because = %s, message = %s, finished_at = %s WHERE id = %s AND state = %s",
@@ -291,9 +291,9 @@ def skip(*, release: int, activity: str, actor: Actor, reason: str, preview: boo
 
 def succeed(*, release: int, activity: str, actor: Actor, reason: str, outputs: Mapping[str, Any] | None = None, preview: bool = False) -> Moves:
     """Break the glass: it counts as succeeded though nobody decided or nothing ran; marked for ever."""
-    _need_reason(reason)
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.ON_HOLD, Run.WAITING, Run.INTERRUPTED}, "overridden")
+        _need_reason(reason)
         work.cursor.execute("SELECT id FROM releases_attempt WHERE run_id = %s ORDER BY number DESC LIMIT 1", (ref.id,))
         attempt = work.cursor.fetchone()
         _leave_waiting(work, ref, Run.SKIPPED, reason)
@@ -370,5 +370,6 @@ def _attempt(work: Work, ref: Ref) -> dict[str, Any]:
 
 
 def _need_reason(reason: str) -> None:
+    # asked after the state: who cannot do it at all need not say why (409 comes before 422)
     if not reason.strip():
         raise Invalid("reason_needed", _SAY_WHY, [Problem("required", _SAY_WHY, "/reason")])

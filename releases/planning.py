@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from processes.models import Process, ProcessVersion
 from processes.problems import Problem, errors, pointer
 from processes.variables import resolve_inputs, resolve_variables
 from releases import engine
-from releases.engine import Actor, Work
+from releases.engine import Actor, Move, Work
 from releases.flows import compiled
 from releases.models import Release
 from releases.names import about_process, about_release, context_of
@@ -195,13 +195,25 @@ def kept(release: Release, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def start_draft(*, release: Release, actor: Actor) -> Release:
     """Start a draft. Raises Conflict naming the state when it is none any more, Invalid with every problem of its inputs."""
+    _start_draft(release, actor, preview=False)
+    return release
+
+
+def preview_of_start(*, release: Release, actor: Actor) -> list[Move]:
+    """What starting this draft would move at once; nothing is changed. Raises as `start_draft`."""
+    return _start_draft(release, actor, preview=True)
+
+
+def _start_draft(release: Release, actor: Actor, *, preview: bool) -> list[Move]:
+    if release.process.archived_at:
+        raise Conflict("archived", f"{release.process} is archived.", state="archived")
     _, at = next_id()
     if release.state == State.DRAFT:
         release.started_at = at
         given = secrets.opened(release.inputs, context_of(release.root_id))
         prepared = values_for(release, compiled(release.version_id).flow.blueprint, given)
         pins = pins_of(release.version)
-    with engine.locked(release.pk, actor=actor) as work:
+    with engine.locked(release.pk, actor=actor, preview=preview) as work:
         state = work.release(release.pk).state
         if state != State.DRAFT:
             raise Conflict("wrong_state", f"This release is {state}: only a draft can be started.", state=state)
@@ -210,13 +222,38 @@ def start_draft(*, release: Release, actor: Actor) -> Release:
         release.open_phases = len(compiled(release.version_id).flow.blueprint.phases)
         release.save()
         work.forget(release.pk)
+        work.moves.append(Move(release.pk, "", State.DRAFT, State.RUNNING))
         begin(work, release)
-    return release
+    return work.moves
 
 
-def delete_draft(*, release: Release, actor: Actor) -> None:
-    """Drafts alone can be deleted; the event of it stays."""
+def change_draft(
+    *, release: Release, actor: Actor, seen: Callable[[Release], None], name: str | None = None, given: Mapping[str, Any] | None = None
+) -> Release:
+    """Change a draft's name, or replace its inputs (a secret that comes back hidden keeps its value). `seen` may refuse the row as it is under the lock."""
     with engine.locked(release.pk, actor=actor) as work:
+        now = Release.objects.select_related("process", "version", "starter").get(pk=release.pk)
+        seen(now)
+        if now.state != State.DRAFT:
+            raise Conflict("wrong_state", f"This release is {now.state}: only a draft can be changed.", state=now.state)
+        changed = []
+        if name is not None and name.strip() and name != now.name:
+            now.name = name
+            changed.append("name")
+        if given is not None:
+            now.inputs = kept(now, given)
+            changed.append("inputs")
+        if changed:
+            now.save(update_fields=changed)
+            work.say("release.changed", now.pk, changed=changed)
+    return now
+
+
+def delete_draft(*, release: Release, actor: Actor, seen: Callable[[Release], None] | None = None) -> None:
+    """Drafts alone can be deleted; the event of it stays. `seen` may refuse the row as it is under the lock."""
+    with engine.locked(release.pk, actor=actor) as work:
+        if seen is not None:
+            seen(Release.objects.get(pk=release.pk))
         state = work.release(release.pk).state
         if state != State.DRAFT:
             raise Conflict("wrong_state", f"This release is {state}: only a draft can be deleted.", state=state)

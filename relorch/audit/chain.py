@@ -119,6 +119,7 @@ def append(cursor: Any, heads: dict[str, Head], happenings: Iterable[Happening],
             }
         )
     if rows:
+        mark(cursor)
         moved = [{"name": name, "sequence": heads[name].sequence, "head": heads[name].hash.hex()} for name in {row["stream"] for row in rows}]
         cursor.execute(_INSERT, {"at": at, "heads": json.dumps(moved), "events": json.dumps(rows)})
 
