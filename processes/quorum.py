@@ -90,15 +90,16 @@ class Missing:
 def verdict(rule: Rule, votes: Sequence[Vote]) -> Verdict:
     """What the votes amount to (S14, S15).
 
-    Votes that are stale, of or for somebody excluded, of people who are in no line, or only in lines not asked yet, do not count.
+    Votes that are stale, of or for somebody excluded, or of people who are in no line do not count. An approval fills only lines that are asked. A
+    rejection counts wherever: whoever may not vote yet is refused at the door (`may_decide`), and one that was given when its line was asked must
+    not be lost when a line before it is open again.
     """
     live = _live(rule, votes)
     ballots = _ballots(live)
     approvals = [name for name, vote in ballots.items() if vote.approve]
     seats, asked = _seated(rule, approvals)
     full = asked == len(rule.lines) and _full(rule.lines, seats)
-    heard = frozenset().union(*(line.of for line in rule.lines[:asked]))
-    rejections = [vote for vote in live if not vote.approve and vote.entitlement in heard]
+    rejections = [vote for vote in live if not vote.approve]
     against = {name for vote in rejections for name in (vote.person, vote.entitlement)} - set(approvals)
     # Whoever has voted, or is voted for, has nothing left to give.
     spent = against | set(approvals) | {vote.person for vote in live}

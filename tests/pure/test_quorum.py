@@ -163,10 +163,15 @@ def test_sequential_people_of_later_lines_are_not_asked_yet() -> None:
     assert may_decide(IN_TURN, [], "eve") == "not_entitled"
 
 
-def test_sequential_a_vote_of_somebody_not_asked_counts_neither_way() -> None:
+def test_sequential_an_approval_fills_no_line_that_is_not_asked() -> None:
     assert verdict(IN_TURN, yes("cem")).lines[1].filled_by == ()
-    assert verdict(IN_TURN, no("dan")).state == "open"
-    assert verdict(IN_TURN, [*yes("ann", "cem"), *no("dan")]).state == "rejected"
+    assert verdict(IN_TURN, yes("cem", "dan")).state == "open"
+
+
+def test_sequential_a_rejection_counts_though_a_line_before_is_open_again() -> None:
+    """S15, S17a: dan was asked, changed a field with his rejection, and so made the earlier votes stale."""
+    earlier = [Vote("ann", True, stale=True), Vote("cem", True, stale=True)]
+    assert verdict(IN_TURN, [*earlier, *no("dan")]).state == "rejected"
 
 
 def test_sequential_people_of_lines_already_asked_may_still_vote_and_votes_move() -> None:
@@ -354,7 +359,7 @@ def test_verdict_is_what_trying_everything_finds(the_rule: Rule, votes: list[Vot
     approvers = {vote.person for vote in votes if vote.approve} & there
     asked = asked_lines(the_rule, approvers)
     heard = {person for each in the_rule.lines[:asked] for person in each.of}
-    against = {vote.person for vote in votes if not vote.approve} & there & heard
+    against = {vote.person for vote in votes if not vote.approve} & there
     if against and the_rule.reject_when == "any":
         expected = "rejected"
     elif meets(the_rule.lines, approvers):
