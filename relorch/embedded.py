@@ -90,6 +90,6 @@ def stop(place: Place) -> None:
         while (server := server_process(place)) and time.monotonic() < deadline:
             time.sleep(0.01)
     for child in ours:
-        if str(place.data) in child.args:
+        if isinstance(child.args, list) and str(place.data) in child.args:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(3.0)  # it has taken its note away and is about to end
