@@ -142,8 +142,11 @@ def _entitled(case: Case, person: Any, *, by_token: bool) -> None:
 def _checked(
     release: int, activity: str, decision: str, comment: str, fields: Mapping[str, Any] | None, *, form: bool
 ) -> tuple[int, dict[str, Any], dict[str, Any], list[Problem]]:
-    """Of which attempt the form is, what it held, what it holds with `fields`, and what is wrong: an unknown decision, no comment where the approval wants one, an approval
-    without the required fields (S17a). A run that does not wait is left to the lock to refuse; so are the problems, after who may and what fits."""
+    """Of which attempt the form is, what it held, what it holds with `fields`, and what is wrong.
+
+    Wrong is an unknown decision, no comment where the approval wants one, an approval without the required fields (S17a). It is said after who
+    may and what fits, so that a run that does not wait is left to the lock to refuse.
+    """
     attempt = _newest(release, activity)
     if attempt is None or attempt.state != Run.WAITING:
         return 0, {}, {}, []
