@@ -18,6 +18,7 @@ urlpatterns = [
     path("account/", include("relorch.accounts.urls")),
     path("api/v1/", include("relorch.api")),
     path("admin/", admin.site.urls),
+    path("", include("approvals.urls")),
 ]
 if not settings.PRODUCTION:
     urlpatterns += [path("components/", gallery.show, name="components")]

@@ -1,0 +1,59 @@
+"""The form of a decision: the activity's own fields, the choice, the comment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django import forms
+
+from approvals.models import SignOff
+from processes.blueprint import Approval, Variable
+from processes.problems import Problem
+from processes.value_fields import ValueForm
+
+COMMENT_HINTS = {"required": "required", "required_on_reject": "needed when you reject", "optional": "optional"}
+
+
+class DecisionForm(ValueForm):
+    """Fields of the activity under `field-…`, and what every decision has, kept under names that no field can have. Nothing is chosen beforehand."""
+
+    def __init__(self, specs: Mapping[str, Variable], approval: Approval, data: Any = None, *, filled: Mapping[str, Any] | None = None) -> None:
+        super().__init__(specs, data, values=filled)
+        self.fields["-decision"] = forms.ChoiceField(choices=SignOff.Decision.choices, widget=forms.RadioSelect, label="Your decision")
+        self.fields["-comment"] = forms.CharField(
+            widget=forms.Textarea(attrs={"rows": 3}), required=False, label="Comment", help_text=COMMENT_HINTS[approval.comment]
+        )
+
+    def add_prefix(self, field_name: str) -> str:
+        """The activity's fields cannot be confused with our own, whatever their names."""
+        return field_name[1:] if field_name.startswith("-") else f"field-{field_name}"
+
+    def refuse(self, problems: Iterable[Problem], under: str = "/fields/") -> None:
+        """Also `/decision` and `/comment`."""
+        own = {"/decision": "-decision", "/comment": "-comment"}
+        problems = list(problems)
+        for problem in problems:
+            if problem.place in own:
+                self.add_error(own[problem.place], problem.message)
+        super().refuse([problem for problem in problems if problem.place not in own], under)
+
+    @property
+    def of_activity(self) -> list[Any]:
+        """The bound fields of the activity."""
+        return [self[name] for name in self.specs]
+
+    @property
+    def chosen(self) -> str:
+        """What was chosen, when the form comes back."""
+        return str(self.data.get("decision", "")) if self.is_bound else ""
+
+    @property
+    def comment(self) -> Any:
+        """The bound field of the comment."""
+        return self["-comment"]
+
+    @property
+    def decision(self) -> Any:
+        """The bound field of the choice."""
+        return self["-decision"]

@@ -1,0 +1,266 @@
+"""What the sign-off page shows of one question: who asks, what it is about, who decides, and what each answer does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from approvals import packets
+from approvals.models import SignOff
+from approvals.querysets import Item, items_of
+from processes.blueprint import Variable
+from processes.quorum import Vote, verdict
+from releases.flows import compiled
+from releases.models import Attempt
+from releases.states import LIVE, Run
+from relorch.lib.markdown import to_html
+
+LONGEST_VALUE = 2000
+_SHORTEST_HASH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One bound value: its name, itself, what it was when the reader decided before (if that was something else), and how it is shown."""
+
+    name: str
+    said: Any
+    was: Any = None
+    changed: bool = False
+    hidden: bool = False
+
+    @property
+    def is_hash(self) -> bool:
+        """Whether it is long and without spaces, as digests are."""
+        return isinstance(self.said, str) and len(self.said) >= _SHORTEST_HASH and " " not in self.said
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Values of one origin: inputs, variables, or the outputs of an activity."""
+
+    title: str
+    values: list[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of who must agree: how many, of whom, who did, who still can."""
+
+    count: int
+    of: list[str]
+    filled_by: list[Any]
+    can_fill: list[Any]
+    asked: bool
+
+    @property
+    def missing(self) -> int:
+        """Places left."""
+        return max(0, self.count - len(self.filled_by))
+
+
+@dataclass
+class Question:
+    """Everything that the page says of an attempt, for one reader."""
+
+    item: Item
+    reader: Any
+
+    @classmethod
+    def of(cls, attempt: Attempt, reader: Any) -> Question:
+        """The question of an attempt, waiting or past."""
+        return cls(items_of([attempt], reader)[0], reader)
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt."""
+        return self.item.attempt
+
+    @property
+    def release(self) -> Any:
+        """Its release."""
+        return self.item.release
+
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """What was asked, with its values filled in."""
+        return self.attempt.request or {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be decided."""
+        return self.attempt.state == Run.WAITING and self.release.state in LIVE
+
+    @property
+    def may_decide(self) -> bool:
+        """Whether the reader may, now."""
+        return self.is_open and self.item.answer == "yes"
+
+    @property
+    def refusal(self) -> str:
+        """Why not, in a sentence."""
+        if not self.is_open or self.item.answer == "yes":
+            return ""
+        if self.item.answer == "not_yet_asked":
+            return "You are asked once the people before you have agreed."
+        if self.item.answer == "excluded":
+            return f"You cannot decide here: this approval leaves out {_and(_EXCLUDES[name] for name in self.item.case.approval.exclude)}."
+        return "You are not among those who decide here."
+
+    @cached_property
+    def packet(self) -> str:
+        """The hash of what is decided on."""
+        return packets.current_hash(self.attempt)
+
+    @cached_property
+    def instructions(self) -> Any:
+        """The author's text as HTML."""
+        return to_html(self.shown.get("instructions") or "")
+
+    @cached_property
+    def specs(self) -> dict[str, Variable]:
+        """The fields of its form, with the author's words filled in."""
+        return {name: Variable.model_validate(spec) for name, spec in (self.shown.get("fields") or {}).items()}
+
+    @property
+    def tasks(self) -> list[Any]:
+        """Its checklist."""
+        return list(self.shown.get("tasks") or [])
+
+    @property
+    def filled(self) -> list[Value]:
+        """What people entered, by the fields' names."""
+        values = self.attempt.filled or {}
+        return [_value(spec.name or name, values[name]) for name, spec in self.specs.items() if name in values]
+
+    @cached_property
+    def votes(self) -> list[SignOff]:
+        """Every vote, in its order."""
+        return list(self.attempt.sign_offs.select_related("person", "for_person", "packet"))
+
+    @property
+    def mine(self) -> SignOff | None:
+        """The reader's vote, stale or not."""
+        return next((vote for vote in self.votes if vote.person_id == self.reader.pk), None)
+
+    @property
+    def is_asked_again(self) -> bool:
+        """Whether the reader has decided on something that has changed since."""
+        return bool(self.mine and self.mine.stale and self.is_open)
+
+    @cached_property
+    def bound(self) -> list[Group]:
+        """The values that the decision is about; beside each that has changed, what it was when the reader decided."""
+        now = self.attempt.bound or {}
+        mine = self.mine
+        before = mine.packet.content.get("bound", {}) if mine is not None and self.is_asked_again else None
+        flow = compiled(self.release.version_id).flow
+        found = []
+        for origin, values in now.items():
+            old = (before or {}).get(origin) if before is not None else values
+            found.append(Group(_origin(origin, flow), _rows(origin, values, old)))
+        return found
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """Who decides."""
+        said = self.shown.get("lines") or []
+        states = self.item.case.verdict.lines
+        emails = {email for line in states for email in (*line.filled_by, *line.can_fill)}
+        known = {person.email: person for person in get_user_model().objects.filter(email__in=emails)}
+        return [
+            Line(
+                line.count,
+                said[n]["of"],
+                [known[email] for email in line.filled_by if email in known],
+                sorted((known[email] for email in line.can_fill if email in known), key=str),
+                line.asked,
+            )
+            for n, line in enumerate(states)
+        ]
+
+    @property
+    def on_approve(self) -> str:
+        """What the reader's approval does."""
+        if self._after(approve=True) == "approved":
+            after = self._next()
+            return f"{_and(after)} can go on" if after else "This is the last answer needed"
+        left = self.item.needed - self._filled(approve=True)
+        return f"{left} more {'approval is' if left == 1 else 'approvals are'} needed after yours"
+
+    @property
+    def on_reject(self) -> str:
+        """What the reader's rejection does."""
+        if self._after(approve=False) != "rejected":
+            return "The others can still approve without you"
+        if self.item.case.approval.on_reject == "hold":
+            return f"It stops here; its owners choose how to go on. {self.release.starter} is told why"
+        return f"It ends rejected, and what depends on it does not run. {self.release.starter} is told why"
+
+    @property
+    def how_it_ended(self) -> str:
+        """For a question that is closed: the state that the page shows."""
+        if self.attempt.state == Run.WAITING:
+            return str(self.release.state)
+        return str(self.attempt.state)
+
+    def _verdict(self, approve: bool) -> Any:
+        case = self.item.case
+        others = tuple(vote for vote in case.votes if vote.person != self.reader.email)
+        return verdict(case.rule, (*others, Vote(self.reader.email, approve)))
+
+    def _after(self, *, approve: bool) -> str:
+        return str(self._verdict(approve).state)
+
+    def _filled(self, *, approve: bool) -> int:
+        return sum(len(line.filled_by) for line in self._verdict(approve).lines)
+
+    def _next(self) -> list[str]:
+        flow = compiled(self.release.version_id).flow
+        steps = [flow.steps[key].label for key in flow.next_steps.get(self.item.key, ())]
+        if not steps:
+            steps = [flow.phases[key].label for key in flow.next_phases.get(flow.phase_of[self.item.key], ())]
+        return steps
+
+
+_EXCLUDES = {"starter": "who started the release", "author": "the authors of the process", "earlier_approvers": "who approved an earlier step"}
+
+
+def _and(words: Any) -> str:
+    words = list(words)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def _origin(name: str, flow: Any) -> str:
+    parts = name.split(".")
+    if parts[0] == "activities" and len(parts) > 1 and parts[1] in flow.steps:
+        return f"Result of {flow.steps[parts[1]].label}"
+    if parts[0] == "phases" and len(parts) > 1 and parts[1] in flow.phases:
+        return f"Result of {flow.phases[parts[1]].label}"
+    return parts[0].capitalize()
+
+
+def _rows(origin: str, values: Any, old: Any) -> list[Value]:
+    if not isinstance(values, Mapping) or "$digest" in values:
+        return [_value(origin.rpartition(".")[2], values, old)]
+    was = old if isinstance(old, Mapping) else {}
+    return [_value(name, value, was.get(name)) for name, value in values.items()]
+
+
+def _value(name: str, value: Any, old: Any = ...) -> Value:
+    hidden = isinstance(value, Mapping) and ("$digest" in value or "$secret" in value)
+    changed = old is not ... and old != value
+    return Value(name, "" if hidden else _said(value), _said(old) if changed and old is not None and not hidden else None, changed, hidden)
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:LONGEST_VALUE]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return json.dumps(value, ensure_ascii=False)[:LONGEST_VALUE]

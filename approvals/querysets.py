@@ -1,0 +1,256 @@
+"""What waits for people: the inbox of one person, the questions of one release. A constant number of queries, however much waits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from approvals.deciding import Case, approval_of
+from approvals.models import SignOff
+from processes.models import ProcessVersion
+from processes.quorum import Line, Rule, Vote, may_decide
+from releases.flows import compiled
+from releases.models import ActivityRun, Attempt, Release, RunPerson
+from releases.states import LIVE, Run
+from relorch.lib.look import kind_of
+
+MOST = 200
+"""Items that an inbox shows; who has more sees the most urgent ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question: the attempt that waits, its case, what the reader may do (`may_decide`), and the reader's vote if it still counts."""
+
+    attempt: Attempt
+    case: Case
+    answer: str
+    vote: SignOff | None
+    now: datetime
+
+    @property
+    def release(self) -> Any:
+        """The release that asks."""
+        return self.attempt.run.release
+
+    @property
+    def key(self) -> str:
+        """The activity's id."""
+        return str(self.attempt.run.key)
+
+    @property
+    def title(self) -> str:
+        """What people call the activity."""
+        return str((self.attempt.request or {}).get("title") or self.key)
+
+    @property
+    def phase(self) -> str:
+        """What people call its phase."""
+        flow = compiled(self.release.version_id).flow
+        return flow.phases[flow.phase_of[self.key]].label
+
+    @property
+    def kind(self) -> str:
+        """Its kind, a key of `relorch.lib.look.KINDS`."""
+        return kind_of("manual", tasks=bool((self.attempt.request or {}).get("tasks")), people=sum(line.count for line in self.case.rule.lines))
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When an answer is due."""
+        due: datetime | None = self.attempt.due_at
+        return due
+
+    @property
+    def is_late(self) -> bool:
+        """Whether that has passed."""
+        return self.due_at is not None and self.due_at <= self.now
+
+    @property
+    def is_soon(self) -> bool:
+        """Whether it is due within a day."""
+        return self.due_at is not None and self.due_at <= self.now + timedelta(days=1)
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether it waits for the reader, now."""
+        return self.answer == "yes" and self.vote is None
+
+    @property
+    def done(self) -> int:
+        """Places that are filled."""
+        return sum(len(line.filled_by) for line in self.case.verdict.lines)
+
+    @property
+    def needed(self) -> int:
+        """Places there are."""
+        return sum(line.count for line in self.case.rule.lines)
+
+    @property
+    def asked(self) -> list[str]:
+        """Who is asked and has not answered, as the process names them: the lines that are asked and not filled."""
+        said = (self.attempt.request or {}).get("lines") or []
+        open_lines = [n for n, line in enumerate(self.case.verdict.lines) if line.asked and len(line.filled_by) < line.count]
+        return list(dict.fromkeys(who for n in open_lines for who in said[n]["of"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """What one person finds: groups of items, most urgent first, and releases that need somebody."""
+
+    mine: list[Item]
+    later: list[Item]
+    others: list[Item]
+    attention: list[Any]
+
+    @property
+    def groups(self) -> list[tuple[str, list[Item]]]:
+        """The items as the list shows them, without empty groups."""
+        late = [item for item in self.mine if item.is_late]
+        soon = [item for item in self.mine if item.is_soon and not item.is_late]
+        rest = [item for item in self.mine if not item.is_soon]
+        named = (("Overdue", late), ("Due within a day", soon), ("Waiting for you", rest), ("Opens later", self.later), ("Others decide", self.others))
+        return [(title, items) for title, items in named if items]
+
+    @property
+    def items(self) -> list[Item]:
+        """All of them, in that order."""
+        return [item for _, items in self.groups for item in items]
+
+
+def waiting() -> QuerySet[Attempt]:
+    """Attempts that wait for people, most urgent first, ready for `items_of`."""
+    return (
+        Attempt.objects.filter(state=Run.WAITING, run__type="manual", run__state=Run.WAITING, run__release__state__in=sorted(LIVE))
+        .select_related("run__release__process", "run__release__starter", "run__release__version__published_by")
+        .defer("run__release__version__document")
+        .order_by(F("due_at").asc(nulls_last=True), "asked_at", "pk")
+    )
+
+
+def inbox_of(user: Any) -> Inbox:
+    """Everything that waits for this person or that they asked."""
+    decides = ActivityRun.objects.waiting_for(user).order_by().values("pk")
+    items = items_of(waiting().filter(Q(run__in=decides) | Q(run__release__starter=user))[:MOST], user)
+    mine = [item for item in items if item.is_mine]
+    later = [item for item in items if item.answer == "not_yet_asked"]
+    others = [item for item in items if not item.is_mine and item.answer != "not_yet_asked"]
+    return Inbox(mine, later, others, list(needing_attention(user)))
+
+
+def needing_attention(user: Any) -> QuerySet[Release]:
+    """Running releases of this person's that stand until somebody chooses: a failure to decide on, an outcome unknown, on hold."""
+    stuck = ActivityRun.objects.filter(state__in=[Run.ON_HOLD, Run.INTERRUPTED]).values("root_id")
+    live = Release.objects.visible_to(user).filter(state__in=sorted(LIVE), parent_run=None)
+    found: QuerySet[Release] = live.filter(Q(pk__in=stuck) | Q(state="held")).select_related("process", "starter").order_by("-started_at")[:20]
+    return found
+
+
+def given_by(user: Any, most: int = 50) -> QuerySet[SignOff]:
+    """The last votes of this person."""
+    return SignOff.objects.filter(person=user).select_related("attempt__run__release").order_by("-at")[:most]
+
+
+def items_of(attempts: Iterable[Attempt], user: Any) -> list[Item]:
+    """These attempts (of `waiting`) as questions to this person; at most six queries, however many they are."""
+    attempts = list(attempts)
+    votes = _votes(attempts)
+    cases = cases_of(attempts, votes)
+    now = timezone.now()
+    found = []
+    for attempt in attempts:
+        case = cases[attempt.pk]
+        mine = next((vote for vote in votes[attempt.pk] if vote.person_id == user.pk and not vote.stale), None)
+        found.append(Item(attempt, case, may_decide(case.rule, case.votes, user.email), mine, now))
+    return found
+
+
+def cases_of(attempts: Sequence[Attempt], votes: Mapping[int, Sequence[SignOff]] | None = None) -> dict[int, Case]:
+    """Attempt -> what `deciding.case_of` says of it, for many at once."""
+    votes = _votes(attempts) if votes is None else votes
+    members = _members({attempt.run_id for attempt in attempts})
+    approvals = {attempt.pk: approval_of(attempt) for attempt in attempts}
+    without = _excluded(attempts, {pk: frozenset(approval.exclude) for pk, approval in approvals.items()})
+    found = {}
+    for attempt in attempts:
+        approval = approvals[attempt.pk]
+        lines = (attempt.request or {}).get("lines") or []
+        rule = Rule(
+            lines=tuple(Line(int(line["count"]), frozenset(members[attempt.run_id, n])) for n, line in enumerate(lines)),
+            order=approval.order,
+            reject_when=approval.reject_when,
+            excluded=frozenset(without[attempt.pk]),
+        )
+        cast = tuple(
+            Vote(vote.person.email, vote.decision == SignOff.Decision.APPROVE, vote.for_person.email if vote.for_person else None, vote.stale)
+            for vote in votes[attempt.pk]
+        )
+        found[attempt.pk] = Case(approval, rule, cast)
+    return found
+
+
+def _votes(attempts: Sequence[Attempt]) -> dict[int, list[SignOff]]:
+    found: dict[int, list[SignOff]] = {attempt.pk: [] for attempt in attempts}
+    for vote in SignOff.objects.filter(attempt__in=[*found]).select_related("person", "for_person"):
+        found[vote.attempt_id].append(vote)
+    return found
+
+
+def _members(runs: Iterable[int]) -> dict[tuple[int, int], set[str]]:
+    people = RunPerson.objects.filter(run__in=list(runs), role=RunPerson.DECIDER)
+    found: dict[tuple[int, int], set[str]] = defaultdict(set)
+    for run, line, email in people.filter(user__is_active=True).values_list("run_id", "line", "user__email"):
+        found[run, line].add(email)
+    for run, line, email in people.filter(group__user__is_active=True).values_list("run_id", "line", "group__user__email"):
+        found[run, line].add(email)
+    return found
+
+
+def _excluded(attempts: Sequence[Attempt], kinds: Mapping[int, frozenset[str]]) -> dict[int, set[str]]:
+    written = {attempt.run.release.version_id for attempt in attempts if "author" in kinds[attempt.pk]}
+    authors: dict[int, set[str]] = defaultdict(set)
+    if written:
+        rows = ProcessVersion.authors.through.objects.filter(processversion_id__in=written)
+        for version, email in rows.values_list("processversion_id", "user__email"):
+            authors[version].add(email)
+    earlier = _earlier([attempt for attempt in attempts if "earlier_approvers" in kinds[attempt.pk]])
+    found: dict[int, set[str]] = {}
+    for attempt in attempts:
+        release, emails = attempt.run.release, set(earlier.get(attempt.pk, ()))
+        if "starter" in kinds[attempt.pk]:
+            emails.add(release.starter.email)
+        if "author" in kinds[attempt.pk]:
+            emails |= authors[release.version_id]
+            if release.version.published_by:
+                emails.add(release.version.published_by.email)
+        found[attempt.pk] = emails
+    return found
+
+
+def _earlier(attempts: Sequence[Attempt]) -> dict[int, set[str]]:
+    """Who approved upstream of each attempt, in its release or a parent: the trees' approvals and their shape, read once."""
+    if not attempts:
+        return {}
+    roots = {attempt.root_id for attempt in attempts}
+    approvals: dict[tuple[int, str], set[str]] = defaultdict(set)
+    rows = SignOff.objects.filter(attempt__root__in=roots, decision=SignOff.Decision.APPROVE)
+    for release, key, email in rows.values_list("attempt__release_id", "attempt__run__key", "person__email"):
+        approvals[release, key].add(email)
+    tree = Release.objects.filter(root__in=roots).values_list("pk", "version_id", "parent_run__release_id", "parent_run__key")
+    above = {pk: (version, parent, key) for pk, version, parent, key in tree}
+    found: dict[int, set[str]] = {}
+    for attempt in attempts:
+        emails: set[str] = set()
+        where, key = attempt.release_id, attempt.run.key
+        while where in above:
+            version, parent, parent_key = above[where]
+            for step in compiled(version).flow.upstream_of_step(key):
+                emails |= approvals[where, step]
+            where, key = parent, parent_key
+        found[attempt.pk] = emails
+    return found

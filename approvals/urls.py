@@ -1,0 +1,17 @@
+"""Addresses of the inbox and the sign-off pages."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+
+from approvals import views
+
+app_name = "approvals"
+_ACTIVITY = r"^approvals/(?P<release>[0-9]{1,18})/(?P<activity>[a-z][a-z0-9_]{0,62})/"
+urlpatterns = [
+    path("", views.inbox, name="inbox"),
+    path("approvals/", views.done, name="done"),
+    path("approvals/waiting/<int:release>/", views.panel, name="panel"),
+    re_path(rf"{_ACTIVITY}$", views.show, name="show"),
+    re_path(rf"{_ACTIVITY}sign_off/$", views.sign_off, name="sign_off"),
+]

@@ -1,0 +1,159 @@
+"""Pages of the people who decide: their inbox, one question at a time, and the panel of a release."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from approvals import signing
+from approvals.forms import DecisionForm
+from approvals.models import SignOff
+from approvals.pages import Question
+from approvals.querysets import Inbox, given_by, inbox_of, items_of, waiting
+from releases.engine import Actor
+from releases.models import Attempt, Release
+from relorch.lib.errors import Conflict, Invalid, NotAllowed
+from relorch.lib.htmx import page_or_fragment
+
+
+@login_required
+@require_safe
+def inbox(request: HttpRequest) -> HttpResponse:
+    """The home page: what waits for me, most urgent first, and one question beside it."""
+    found = inbox_of(request.user)
+    items = found.items
+    wanted = request.GET.get("item", "")
+    item = next((item for item in items if f"{item.release.pk}/{item.key}" == wanted), items[0] if items else None)
+    context = {
+        "inbox": found,
+        "inbox_count": len(found.mine),
+        "question": Question(item, request.user) if item else None,
+        "tabs": _tabs(found, "mine"),
+    }
+    return page_or_fragment(request, "approvals/inbox.html", "approvals/_pane.html", context)
+
+
+@login_required
+@require_safe
+def done(request: HttpRequest) -> HttpResponse:
+    """What I have decided lately."""
+    found = inbox_of(request.user)
+    return render(request, "approvals/done.html", {"votes": given_by(request.user), "inbox_count": len(found.mine), "tabs": _tabs(found, "done")})
+
+
+def _tabs(found: Inbox, current: str) -> list[dict[str, Any]]:
+    return [
+        {"label": "Inbox", "url": reverse("approvals:inbox"), "count": len(found.mine) or "", "hot": True, "current": current == "mine"},
+        {"label": "Decided by you", "url": reverse("approvals:done"), "current": current == "done"},
+    ]
+
+
+@login_required
+@require_safe
+def panel(request: HttpRequest, release: int) -> HttpResponse:
+    """What a release (and its children) waits for: the reader's own questions first."""
+    seen = get_object_or_404(Release.objects.visible_to(request.user), pk=release)
+    items = items_of(waiting().filter(Q(release=seen) | Q(root=seen)), request.user)
+    items.sort(key=lambda item: not item.is_mine)
+    shown = [
+        {
+            "title": item.title,
+            "place": item.phase if item.release.pk == seen.pk else f"{item.release}, {item.phase}",
+            "asked_at": item.attempt.asked_at,
+            "blocks": f"{item.done} of {item.needed} agreed" if item.needed > 1 else "",
+            "due_at": item.due_at,
+            "is_late": item.is_late,
+            "url": reverse("approvals:show", args=[item.release.pk, item.key]),
+            "action": "Review and sign" if item.is_mine else "Read evidence",
+            "open": item.answer != "not_yet_asked",
+        }
+        for item in items
+    ]
+    title = "Waiting for you" if any(item.is_mine for item in items) else "Waiting for people"
+    return page_or_fragment(request, "approvals/panel.html", "approvals/_panel.html", {"release": seen, "items": shown, "title": title})
+
+
+@login_required
+@require_safe
+def show(request: HttpRequest, release: str, activity: str) -> HttpResponse:
+    """One question on one page. Looking changes nothing (S20)."""
+    return _page(request, _attempt(request, release, activity))
+
+
+@login_required
+@require_POST
+def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
+    """The decision. What cannot be taken comes back with every problem at its field; what has changed meanwhile comes back as it is now."""
+    attempt = _attempt(request, release, activity)
+    question = Question.of(attempt, request.user)
+    approval = question.item.case.approval
+    if approval.reauthenticate and question.may_decide and not did_recently_reauthenticate(request):
+        raise NotAllowed("reauthenticate", "Confirm first that it is you, then decide.")
+    form = DecisionForm(question.specs, approval, request.POST)
+    user: Any = request.user
+    try:
+        signed = signing.sign_off(
+            release=attempt.release_id,
+            activity=activity,
+            person=user,
+            actor=Actor(user.pk, user.email, SignOff.Door.PAGE),
+            decision=request.POST.get("decision", ""),
+            comment=request.POST.get("comment", "").strip(),
+            fields=form.given if question.specs else None,
+            packet=request.POST.get("packet", ""),
+            address=request.META.get("REMOTE_ADDR") or None,
+            form=True,
+        )
+    except Invalid as refused:
+        form.refuse(refused.problems)
+        return _page(request, attempt, form=form, status=422)
+    except Conflict as late:
+        return _page(request, _attempt(request, release, activity), form=form, conflict=late, status=409)
+    messages.success(request, _thanks(signed, question))
+    return HttpResponseRedirect(reverse("approvals:show", args=[attempt.release_id, activity]))
+
+
+def _thanks(signed: signing.Signed, question: Question) -> str:
+    word = "approved" if signed.sign_off.decision == SignOff.Decision.APPROVE else "rejected"
+    if signed.verdict == "open":
+        return f"You {word} {question.item.title}. Others are still asked."
+    return f"You {word} {question.item.title}."
+
+
+def _attempt(request: HttpRequest, release: str, activity: str) -> Attempt:
+    """The last attempt of a manual activity that this person may see; else 404, and so while nobody was asked."""
+    seen = Release.objects.visible_to(request.user).filter(pk=int(release)).values("pk")
+    found = (
+        Attempt.objects.filter(release__in=seen, run__key=activity, run__type="manual", asked_at__isnull=False)
+        .select_related("run__release__process", "run__release__starter", "run__release__version__published_by")
+        .order_by("-number")
+        .first()
+    )
+    if found is None:
+        raise Http404
+    return found
+
+
+def _page(request: HttpRequest, attempt: Attempt, *, form: DecisionForm | None = None, conflict: Conflict | None = None, status: int = 200) -> HttpResponse:
+    question = Question.of(attempt, request.user)
+    approval = question.item.case.approval
+    found = inbox_of(request.user)
+    wants_form = question.may_decide and (question.item.vote is None or "change" in request.GET or form is not None)
+    must_confirm = wants_form and approval.reauthenticate and not did_recently_reauthenticate(request)
+    context = {
+        "question": question,
+        "form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if wants_form and not must_confirm else None,
+        "must_confirm": must_confirm,
+        "conflict": conflict,
+        "inbox_count": len(found.mine),
+        "next_item": next((item for item in found.mine if item.attempt.pk != attempt.pk), None),
+    }
+    return render(request, "approvals/show.html", context, status=status)
