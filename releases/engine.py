@@ -623,7 +623,7 @@ def lock_roots(cursor: Any, roots: Iterable[int], *, free_only: bool = False) ->
     cursor.execute(sql.LOCK_FREE_ROOTS if free_only else sql.LOCK_ROOTS, (sorted(set(roots)),))
     trees, latest = {}, None
     for *row, sequence, head, at, now in cursor.fetchall():
-        trees[row[0]] = Tree(row[0], Head(sequence or 0, bytes(head or b""), at), ReleaseRow.of(row))
+        trees[row[0]] = Tree(row[0], Head(sequence, bytes(head), at), ReleaseRow.of(row))
         latest = max(filter(None, (latest, at, now)))
     return trees, latest
 
@@ -642,15 +642,17 @@ def locked(release_id: int, *, actor: Actor = ENGINE, preview: bool = False) -> 
 @contextmanager
 def created(insert: Callable[[], int], *, actor: Actor) -> Iterator[Work]:
     """As `locked`, for a root release that `insert` makes in the same transaction; it returns the id."""
-    with _transaction(insert, actor, preview=False) as work:
+    with _transaction(insert, actor, preview=False, is_new=True) as work:
         yield work
 
 
 @contextmanager
-def _transaction(root: Callable[[], int], actor: Actor, preview: bool) -> Iterator[Work]:
+def _transaction(root: Callable[[], int], actor: Actor, preview: bool, *, is_new: bool = False) -> Iterator[Work]:
     with transaction.atomic(durable=not preview):
         release_id = root()
         cursor = raw_cursor()
+        if is_new:
+            chain.begin(cursor, f"release:{release_id}")
         trees, at = lock_roots(cursor, [release_id])
         if at is None:
             raise LookupError(release_id)

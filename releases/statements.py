@@ -3,14 +3,15 @@
 `releases/engine.py` and `releases/attempts.py` are the only callers.
 """
 
-# The row of the root guards its tree. The clock is read per locked row, hence after the lock; the caller takes the latest.
+# The row of the root guards its tree. The head of its events is locked with it, because only a locked row is read as it is after the wait,
+# not as it was when the statement began. The clock is read per row that comes out of the lock; the caller takes the latest.
 _LOCK = """
 WITH held AS MATERIALIZED (
-    SELECT id, root_id, version_id, state, troubled, parent_run_id, level FROM releases_release
-    WHERE id = ANY(%s) AND root_id = id ORDER BY id FOR UPDATE {skip}
+    SELECT r.id, r.root_id, r.version_id, r.state, r.troubled, r.parent_run_id, r.level, s.sequence, s.head, s.at
+    FROM releases_release r JOIN audit_stream s ON s.name = 'release:' || r.id
+    WHERE r.id = ANY(%s) AND r.root_id = r.id ORDER BY r.id FOR UPDATE {skip}
 )
-SELECT held.*, s.sequence, s.head, s.at, clock_timestamp()
-FROM held LEFT JOIN audit_stream s ON s.name = 'release:' || held.id
+SELECT held.*, clock_timestamp() FROM held
 """
 LOCK_ROOTS = _LOCK.format(skip="")
 LOCK_FREE_ROOTS = _LOCK.format(skip="SKIP LOCKED")

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
-
-from django.conf import settings
 
 from processes.problems import Problem, pointer
 from releases.connectors.base import Call, Done, Effect, Lane, Later
 from releases.connectors.checking import plain, refused, storable, templated, text_of, unknown_keys
-from relorch.lib.addresses import Allow, BadURL, parse_allow, parse_url
-from relorch.lib.egress import TOTAL_SECONDS, Answer, EgressError, request
+from relorch.lib.addresses import BadURL, parse_url
+from relorch.lib.egress import TOTAL_SECONDS, Answer, EgressError, allowed, request
 from relorch.lib.masking import mask
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -26,11 +23,6 @@ _OURS = frozenset(
 _LARGEST_BODY = 1024 * 1024
 _EXCERPT = 400
 _EXPECTED = re.compile(r"([1-5])xx|([1-5]\d\d)(?:\s*-\s*([1-5]\d\d))?", re.IGNORECASE)
-
-
-@lru_cache(maxsize=4)
-def _allowed(words: str | tuple[str, ...]) -> Allow:
-    return parse_allow(words)
 
 
 def expected(value: Any) -> Callable[[int], bool]:
@@ -133,7 +125,7 @@ class Http:
             answer = request(
                 arguments.get("method", "GET").upper(),
                 arguments["url"],
-                allow=_allowed(settings.RELORCH_EGRESS_ALLOW),
+                allow=allowed(),
                 headers=headers,
                 content=body,
                 seconds=TOTAL_SECONDS if call.timeout is None else min(TOTAL_SECONDS, max(call.timeout, 0.1)),

@@ -88,6 +88,11 @@ def link(previous: bytes, record: str) -> bytes:
     return hashlib.sha256(previous + record.encode()).digest()
 
 
+def begin(cursor: Any, stream: str) -> None:
+    """Give a new stream its head, so that it can be locked from its first event on."""
+    cursor.execute("INSERT INTO audit_stream (name, sequence, head) VALUES (%s, 0, '')", (stream,))
+
+
 def heads(cursor: Any, names: Sequence[str]) -> dict[str, Head]:
     """The heads of these streams; one that has no event yet is at 0."""
     cursor.execute(_LOAD, (list(names),))
