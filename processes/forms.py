@@ -85,9 +85,21 @@ class YamlField(forms.CharField):
         return (self.prepare_value(initial) or "").split() != (data or "").split()
 
 
+class TextField(forms.CharField):
+    """Text. Browsers send line breaks as CR LF and this gives them back as LF; what comes as it was shown is no change, whatever blanks it has."""
+
+    def to_python(self, value: Any) -> Any:
+        """With plain line breaks."""
+        return super().to_python(value).replace("\r\n", "\n")
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """As a reader sees it."""
+        return bool(self.to_python(initial) != self.to_python(data))
+
+
 def _text(label: str, *, required: bool = False, rows: int = 0, **more: Any) -> forms.CharField:
     widget = UnfoldAdminTextareaWidget(attrs={"rows": rows}) if rows else UnfoldAdminTextInputWidget()
-    return forms.CharField(label=label, required=required, strip=not rows, widget=widget, **more)
+    return TextField(label=label, required=required, strip=not rows, widget=widget, **more)
 
 
 def _choice(label: str, choices: Iterable[Any], *, empty: bool = True, **more: Any) -> forms.ChoiceField:
@@ -110,6 +122,10 @@ class _DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _get_validation_exclusions(self) -> set[str]:
         return {field.name for field in self._meta.model._meta.get_fields()}
+
+    def said(self, name: str) -> Any:
+        """The value of a field; of one that is as it was shown, to the letter what it was."""
+        return self.cleaned_data[name] if name in self.changed_data or name not in self.initial else self.initial[name]
 
     def problem(self, key: str, message: str) -> None:
         """Say a problem at the field of this key of the file."""
@@ -146,7 +162,7 @@ class ProcessForm(_DocumentForm):
 
     def head(self) -> dict[str, Any]:
         """The document without its phases."""
-        said = {key: self.cleaned_data[key] for key in ("name", "description", "category", "owners", "fail_fast", "inputs", "rules", "variables", "outputs")}
+        said = {key: self.said(key) for key in ("name", "description", "category", "owners", "fail_fast", "inputs", "rules", "variables", "outputs")}
         head = {"apiVersion": API_VERSION, "kind": "Process", "id": self.cleaned_data["identifier"]}
         return head | {key: value for key, value in said.items() if value not in ("", [], {}, False)}
 
@@ -173,8 +189,8 @@ class _ItemForm(_DocumentForm):
 
     def item(self) -> dict[str, Any]:
         """Its mapping in the document."""
-        said = {_KEYS.get(name, name): self.cleaned_data[name] for name in self.shown}
-        rest: dict[str, Any] = self.cleaned_data["rest"]
+        said = {_KEYS.get(name, name): self.said(name) for name in self.shown}
+        rest: dict[str, Any] = self.said("rest")
         return rest | {key: value for key, value in said.items() if value not in _DEFAULT}
 
 

@@ -46,7 +46,7 @@ def fields_of(html: str) -> dict[str, str]:
         if name and not unchecked and not (kind and kind[1] in ("submit", "button")):
             found[name[1]] = unescape(value[1]) if value else "on" if box else ""
     for name, text in re.findall(r'<textarea\b[^>]*?name="([^"]*)"[^>]*>\n?(.*?)</textarea>', form, re.DOTALL):
-        found[name] = unescape(text)
+        found[name] = unescape(text).replace("\r\n", "\n").replace("\n", "\r\n")  # as browsers do
     for name, inside in re.findall(r'<select\b[^>]*?name="([^"]*)"[^>]*>(.*?)</select>', form, re.DOTALL):
         chosen = re.search(r'<option value="([^"]*)"[^>]*\bselected', inside)
         found[name] = unescape(chosen[1]) if chosen else ""
