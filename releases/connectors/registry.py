@@ -28,7 +28,7 @@ def info() -> dict[str, ConnectorInfo]:
             schema=found.schema(),
             effect="either" if len(found.effects) > 1 else str(found.default_effect),  # type: ignore[arg-type]
             problems=found.problems,
-            uses_scripts=found.name == Script.name,
+            uses_scripts=found.uses_scripts,
         )
         for found in _ALL.values()
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import secrets
 import select
 import shutil
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
+LINUX = platform.system() == "Linux"
 _PIECE = 1 << 16
 _LOOK = 0.2  # how often we look whether to stop
 _WAKE = 1.0  # so long after the end was due, the supervisor is woken, should the script have stopped it
@@ -98,7 +100,7 @@ def protection(wanted: str) -> Protection:
         return Protection("bubblewrap", "scripts run in namespaces of their own (bubblewrap)", (path,))
     if wanted == "required":
         raise SandboxMissing(f"{why}, and RELORCH_SANDBOX=required forbids to run without")
-    if sys.platform == "linux":
+    if LINUX:
         return Protection("supervised", f"scripts run under a supervisor, not in a sandbox: {why}")
     return Protection("group", "scripts run in a process group only: on this system one that detaches itself escapes the end of its attempt")
 
@@ -316,7 +318,7 @@ def _ended(said: Mapping[str, Any]) -> Ended:
 def _marked(mark: bytes) -> list[int]:
     """Living processes that carry the mark in the environment they were started with."""
     found: list[int] = []
-    for entry in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
+    for entry in Path("/proc").glob("[0-9]*") if LINUX else ():
         with contextlib.suppress(OSError, IndexError):
             if mark in (entry / "environ").read_bytes() and (entry / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
                 found.append(int(entry.name))

@@ -24,10 +24,11 @@ from urllib.parse import urljoin
 import certifi
 import httpcore
 import httpx
+from django.conf import settings
 
 from relorch.lib.addresses import SETTING, Allow, BadURL, Target, address_allowed, parse_allow, parse_url
 
-__all__ = ["Allow", "Answer", "BadURL", "EgressError", "address_allowed", "parse_allow", "parse_url", "request"]
+__all__ = ["Allow", "Answer", "BadURL", "EgressError", "address_allowed", "allowed", "parse_allow", "parse_url", "request"]
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 30.0
@@ -63,6 +64,17 @@ class Answer:
     def encoding(self) -> str:
         """The character set that the answer says it is in."""
         return self.headers.get("content-type", "").lower().partition("charset=")[2].partition(";")[0].strip(" \"'") or "utf-8"
+
+
+@lru_cache(maxsize=4)
+def _parsed(words: str | tuple[str, ...]) -> Allow:
+    return parse_allow(words)
+
+
+def allowed() -> Allow:
+    """What `RELORCH_EGRESS_ALLOW` opens. Raises ValueError for nonsense in it."""
+    words: str | Iterable[str] = settings.RELORCH_EGRESS_ALLOW
+    return _parsed(words if isinstance(words, str) else tuple(words))
 
 
 class _Deadline:
@@ -192,35 +204,6 @@ class _Door(httpcore.NetworkBackend):
         raise EgressError("egress_denied", "sockets of this machine are not opened")
 
 
-class _Transport(httpx.BaseTransport):
-    """httpx's way to our door: one connection for one request."""
-
-    def __init__(self, allow: Allow, deadline: _Deadline, context: ssl.SSLContext) -> None:
-        self._pool = httpcore.ConnectionPool(ssl_context=context, max_connections=1, max_keepalive_connections=0, network_backend=_Door(allow, deadline))
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = httpcore.URL(scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path)
-        answer = self._pool.handle_request(
-            httpcore.Request(method=request.method, url=url, headers=request.headers.raw, content=request.stream, extensions=request.extensions)
-        )
-        assert isinstance(answer.stream, Iterable)  # noqa: S101 - httpcore's sync pool gives no other
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._answer.iter_stream()
-
-    def close(self) -> None:
-        self._answer.close()
-
-
 @lru_cache(maxsize=1)
 def _trusted() -> ssl.SSLContext:
     """The system's certificates (`SSL_CERT_FILE` honoured by OpenSSL) and, for systems that have none, Mozilla's."""
@@ -279,21 +262,24 @@ def _once(
     """One request, one answer, and where it redirects to."""
     sent = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "relorch", **headers, "connection": "close"}
     try:
+        asked = httpx.Request(method, target.text, headers=sent, content=content)
+        where = httpcore.URL(scheme=asked.url.raw_scheme, host=asked.url.raw_host, port=asked.url.port, target=asked.url.raw_path)
         with (
-            httpx.Client(transport=_Transport(allow, deadline, context), trust_env=False, follow_redirects=False, timeout=TOTAL_SECONDS) as client,
-            client.stream(method, target.text, headers=sent, content=content) as response,
+            httpcore.ConnectionPool(ssl_context=context, max_connections=1, max_keepalive_connections=0, network_backend=_Door(allow, deadline)) as pool,
+            pool.stream(method, where, headers=asked.headers.raw, content=content or None) as response,
         ):
-            body = _unpacked(_bounded(response.iter_raw(), limit, target), response.headers.get("content-encoding", ""), limit, target)
-            names = {name.lower(): ", ".join(response.headers.get_list(name)) for name in response.headers}
-            return Answer(response.status_code, names, body, target.shown), response.headers.get("location", "")
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpcore.UnsupportedProtocol, UnicodeError):
+            names = httpx.Headers(response.headers)
+            body = _unpacked(_bounded(response.iter_stream(), limit, target), names.get("content-encoding", ""), limit, target)
+            found = {name.lower(): ", ".join(names.get_list(name)) for name in names}
+            return Answer(response.status, found, body, target.shown), found.get("location", "")
+    except (httpx.InvalidURL, httpcore.UnsupportedProtocol, UnicodeError):
         raise EgressError("bad_url", "the URL or a header cannot be sent as it is written") from None
     except (httpcore.ConnectError, httpcore.ConnectTimeout) as problem:
         # Connections that fail are told by the door; what comes here is the TLS handshake.
         raise EgressError("unreachable", f"{target.host}: no secure connection ({_reason(problem)})") from None
     except httpcore.LocalProtocolError:
         raise EgressError("bad_request", "the request cannot be sent: a header or the method is not valid") from None
-    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpx.TransportError, httpx.StreamError) as problem:
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as problem:
         message = f"{target.shown} broke off before its answer was complete ({_reason(problem)}){deadline.doubt}"
         raise EgressError("no_answer", message, sent=deadline.sent) from None
 
