@@ -44,9 +44,9 @@ def _let_tests_empty_tables() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
-    """In CI nothing is skipped: what a skipped test needs is installed there."""
+    """In CI nothing is skipped for want of a program: what a test needs is installed there. `not here: …` is about another kind of machine."""
     report = yield
-    if CI and report.skipped and not hasattr(report, "wasxfail"):
+    if CI and report.skipped and not hasattr(report, "wasxfail") and "not here: " not in str(report.longrepr):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report

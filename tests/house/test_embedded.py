@@ -169,7 +169,7 @@ with embedded.running(place.home):
 """
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.getuid() != 0, reason="not here: only root can become somebody else")
 def test_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
     """As somebody who may write nothing but their home."""
     user = pwd.getpwnam("nobody")
@@ -214,7 +214,7 @@ with embedded.running(place.home):
 """
 
 
-@pytest.mark.skipif(os.getuid() != 0 or not sys.platform.startswith("linux"), reason="about root on Linux")
+@pytest.mark.skipif(os.getuid() != 0 or not sys.platform.startswith("linux"), reason="not here: about root on Linux")
 def test_root_where_user_namespaces_are_refused(tmp_path: Path) -> None:
     """In a user namespace of our own whose limit of further ones is 0. The server runs as an account that is there, and its data lies where that one can go."""
     programs = postgres.copy_programs(postgres.binaries(), tmp_path)  # in a folder that only root can enter
