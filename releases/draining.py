@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
+import platform
 import time
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ MOST_SECONDS = 5.0
 
 def worker_name() -> str:
     """This process, for people who look for it."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{platform.node()}:{os.getpid()}"
 
 
 def drain(lane: str, *, seconds: float = MOST_SECONDS) -> int:
