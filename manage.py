@@ -18,6 +18,10 @@ def main() -> None:
         elif argument.startswith("--home="):
             os.environ["RELORCH_HOME"] = argument.partition("=")[2]
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    if command == "demo":
+        from relorch.demo import prepare_environment
+
+        prepare_environment()
     if command in AS_OWNER:
         os.environ.setdefault("RELORCH_DATABASE_ROLE", "owner")
 
