@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from processes.problems import Problem, pointer
 from releases.connectors.base import Call, Done, Effect, Lane, Later
 from releases.connectors.checking import plain, refused, storable, templated, text_of, unknown_keys
 from relorch.lib.addresses import BadURL, parse_url
-from relorch.lib.egress import TOTAL_SECONDS, Answer, EgressError, allowed, request
 from relorch.lib.masking import mask
+
+if TYPE_CHECKING:
+    from relorch.lib.egress import Answer
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _KEYS = ("method", "url", "headers", "body", "expect")
@@ -121,18 +123,20 @@ class Http:
             headers["content-type"] = kind
         headers["idempotency-key"] = call.key
         succeeds = expected(arguments.get("expect", "2xx"))
+        from relorch.lib import egress  # only here: a third of a second and 10 MB that most processes never need
+
         try:
-            answer = request(
+            answer = egress.request(
                 arguments.get("method", "GET").upper(),
                 arguments["url"],
-                allow=allowed(),
+                allow=egress.allowed(),
                 headers=headers,
                 content=body,
-                seconds=TOTAL_SECONDS if call.timeout is None else min(TOTAL_SECONDS, max(call.timeout, 0.1)),
+                seconds=egress.TOTAL_SECONDS if call.timeout is None else min(egress.TOTAL_SECONDS, max(call.timeout, 0.1)),
                 final=succeeds,
                 stopping=call.stopping,
             )
-        except EgressError as problem:
+        except egress.EgressError as problem:
             return Done(succeeded=False, message=storable(problem.message), code=problem.code)
         return _judged(answer, arguments, succeeds)
 
