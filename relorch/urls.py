@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from relorch import gallery, views
+from relorch import gallery, process_pages, views
 
 handler400 = "relorch.lib.http.handler400"
 handler403 = "relorch.lib.http.handler403"
@@ -18,6 +18,8 @@ urlpatterns = [
     path("account/", include("relorch.accounts.urls")),
     path("api/v1/", include("relorch.api")),
     path("admin/", admin.site.urls),
+    path("releases/", include("releases.urls")),
+    path("processes/", include((process_pages.urlpatterns, "processes"))),
     path("", include("approvals.urls")),
 ]
 if not settings.PRODUCTION:

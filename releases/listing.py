@@ -1,0 +1,170 @@
+"""The list of releases: which, and what each row says. The number of queries does not grow with the rows."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Lock
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.http import QueryDict
+from django.utils import timezone
+
+from processes.models import Process, ProcessVersion
+from processes.versions import blueprint_of
+from releases import states, wording
+from releases.models import ActivityRun, Release
+
+PAGE = 25
+VIEWS = {"active": "Active", "attention": "Needs attention", "finished": "Finished", "all": "All"}
+_STUCK = (states.Run.ON_HOLD, states.Run.INTERRUPTED)
+_BEGUN = (states.Run.QUEUED, states.Run.RUNNING, states.Run.WAITING, *_STUCK)
+_SETTLED = (states.Run.SUCCEEDED, states.Run.SKIPPED, states.Run.IGNORED)
+_CONNECTORS: tuple[OrderedDict[int, Mapping[str, tuple[str, str]]], Lock] = (OrderedDict(), Lock())
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One release."""
+
+    release: Release
+    look: str
+    reason: str
+    counts: dict[str, int]
+    took: timedelta | None
+
+    @property
+    def done(self) -> int:
+        """Activities that are done."""
+        return sum(number for state, number in self.counts.items() if state in _SETTLED)
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+
+def top(user: Any) -> QuerySet[Release]:
+    """Those that this person may see, without the children of a release that they see too."""
+    seen = Release.objects.visible_to(user)
+    return seen.filter(Q(parent_run__isnull=True) | ~Q(root__in=seen.values("pk")))
+
+
+def in_view(releases: QuerySet[Release], view: str, user: Any) -> QuerySet[Release]:
+    """Those of one of the tabs."""
+    if view == "finished":
+        return releases.filter(state__in=sorted(states.ENDED))
+    if view == "all":
+        return releases
+    live = releases.filter(state__in=["running", "held", "scheduled", "draft"] if view == "active" else ["running", "held"])
+    if view == "active":
+        return live
+    tree = ActivityRun.objects.filter(root_id=OuterRef("root_id"))
+    late = tree.filter(state=states.Run.WAITING, attempts__state="waiting", attempts__due_at__lt=timezone.now())
+    return live.filter(
+        Q(Exists(tree.filter(state__in=_STUCK))) | Q(Exists(late)) | Q(root__in=ActivityRun.objects.waiting_for(user).values("root_id")) | Q(state="held")
+    )
+
+
+def filtered(releases: QuerySet[Release], asked: QueryDict) -> QuerySet[Release]:
+    """What search and filters leave."""
+    if text := asked.get("q", "").strip():
+        number = text.upper().removeprefix("R-")
+        releases = releases.filter(
+            Q(name__icontains=text) | Q(process__name__icontains=text) | Q(pk=int(number) if number.isdecimal() and len(number) < 18 else None)
+        )
+    if process := asked.get("process"):
+        releases = releases.filter(process__identifier=process)
+    if state := asked.get("state"):
+        releases = releases.filter(state=state)
+    starter = asked.get("starter", "")
+    return releases.filter(starter_id=int(starter)) if starter.isdecimal() and len(starter) < 18 else releases
+
+
+def one_page(releases: QuerySet[Release], asked: QueryDict) -> tuple[list[Release], str, str]:
+    """A page of rows by id, and the query strings of the newer and the older page ("" where there is none)."""
+    rows = releases.select_related("process", "version", "starter").defer("version__document").order_by("-pk")
+    before, after = (asked.get(name, "") for name in ("before", "after"))
+    backward = after.isdecimal() and len(after) < 18
+    if backward:
+        found = list(rows.filter(pk__gt=int(after)).order_by("pk")[: PAGE + 1])
+        more, found = len(found) > PAGE, found[:PAGE][::-1]
+    else:
+        if before.isdecimal() and len(before) < 18:
+            rows = rows.filter(pk__lt=int(before))
+        found = list(rows[: PAGE + 1])
+        more, found = len(found) > PAGE, found[:PAGE]
+    newer = bool(found) and (more if backward else before.isdecimal())
+    older = bool(found) and (more if not backward else True)
+    return found, _with(asked, after=found[0].pk) if newer else "", _with(asked, before=found[-1].pk) if older else ""
+
+
+def _with(asked: QueryDict, **keys: Any) -> str:
+    query = asked.copy()
+    for name in ("before", "after"):
+        query.pop(name, None)
+    query.update({name: str(value) for name, value in keys.items()})
+    return f"?{query.urlencode()}"
+
+
+def rows_of(releases: list[Release], user: Any) -> list[Row]:
+    """What is said of each; five queries, however many they are."""
+    ids, roots = [r.pk for r in releases], {r.root_id for r in releases}
+    counts: dict[int, Counter[str]] = {}
+    for release, state, number in ActivityRun.objects.filter(release__in=ids).values_list("release_id", "state").order_by().annotate(n=Count("pk")):
+        counts.setdefault(release, Counter())[state] += number
+    bad = Q(state__in=sorted(states.BAD - {states.Run.ABORTED}), release__in=[r.pk for r in releases if r.state == states.Release.FAILED])
+    runs = list(
+        ActivityRun.objects.filter(Q(state__in=_BEGUN, root__in=roots) | bad)
+        .order_by("position")
+        .values("pk", "release_id", "root_id", "release__version_id", "key", "state", "type", "attempt_count", "started_at")
+    )
+    yours = set(ActivityRun.objects.waiting_for(user).filter(root__in=roots).values_list("pk", flat=True)) if runs else set()
+    known = _steps(run["release__version_id"] for run in runs)
+    active: dict[int, list[wording.Active]] = {}
+    for run in runs:
+        label, connector = known[run["release__version_id"]].get(run["key"], (run["key"], ""))
+        look = wording.run_look(run["state"], run["type"], connector=connector, attempts=run["attempt_count"], yours=run["pk"] in yours)
+        item = wording.Active(label, look, run["attempt_count"], run["started_at"])
+        for place in {run["release_id"], run["root_id"]}:
+            active.setdefault(place, []).append(item)
+    now = timezone.now()
+    return [_row(release, active.get(release.pk, []), dict(counts.get(release.pk, {})), now) for release in releases]
+
+
+def _row(release: Release, active: list[wording.Active], counts: dict[str, int], now: Any) -> Row:
+    took = release.finished_at - release.started_at if release.finished_at and release.started_at else None
+    reason = wording.short_reason(release.state, release.reason, active, now, took.total_seconds() if took is not None else None)
+    return Row(release, wording.release_look(release.state, active), reason, counts, took)
+
+
+def _steps(versions: Iterable[int]) -> dict[int, Mapping[str, tuple[str, str]]]:
+    """Of each version its activities' names and connectors; what is not remembered is read in one query."""
+    kept, lock = _CONNECTORS
+    wanted = set(versions)
+    with lock:
+        found = {version: kept[version] for version in wanted if version in kept}
+    if missing := wanted - found.keys():
+        for row in ProcessVersion.objects.filter(pk__in=missing):
+            phases = blueprint_of(row).phases
+            found[row.pk] = {step.id: (step.label, step.connector or "") for phase in phases for step in phase.activities}
+        with lock:
+            kept.update({version: found[version] for version in missing})
+            while len(kept) > 256:
+                kept.popitem(last=False)
+    return found
+
+
+def choices(user: Any) -> dict[str, Any]:
+    """What the filters offer: processes and people that occur."""
+    seen = Release.objects.visible_to(user)
+    people = get_user_model().objects.filter(pk__in=seen.values("starter"))
+    return {
+        "processes": Process.objects.filter(pk__in=seen.values("process")).order_by("name", "identifier").only("identifier", "name")[:200],
+        "starters": people.order_by("name", "email")[:200],
+        "states": [(state.value, state.value.replace("_", " ").capitalize()) for state in states.Release],
+    }

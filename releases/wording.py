@@ -1,0 +1,191 @@
+"""How releases and runs are said on pages: which look a state has, why a release stands where it stands, what an event means. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from releases.states import Release, Run, Skipped
+from relorch.lib import words
+
+NEEDS_DECISION = frozenset({"on_hold", "interrupted"})
+ASKS_PEOPLE = frozenset({"waiting_you", "waiting_person"})
+BUSY = frozenset({"running", "retrying", "queued", "waiting_child", "waiting_machine", "waiting_time", "waiting_lock", "waiting_signal"})
+
+BECAUSE = {
+    Skipped.CONDITION: "its condition was not met",
+    Skipped.NOT_NEEDED: "it was not needed",
+    Skipped.PERSON: "a person skipped it",
+    Skipped.BAD_END: "something before it ended badly",
+}
+"""Why an activity did not run, in words."""
+
+
+def run_look(state: str, kind: str, *, connector: str = "", attempts: int = 0, yours: bool = False) -> str:
+    """The key of `relorch.lib.look.STATES` for a run: what it waits for is told apart, and whether it is tried again."""
+    if state == Run.WAITING:
+        if kind == "manual":
+            return "waiting_you" if yours else "waiting_person"
+        return "waiting_child" if kind == "subprocess" else "waiting_time" if connector == "timer" else "waiting_machine"
+    return "retrying" if state == Run.QUEUED and attempts > 1 else state
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A run that is open and has begun, or one that ended badly: what a reason is made of."""
+
+    label: str
+    look: str
+    attempts: int = 1
+    since: datetime | None = None
+
+
+def release_look(state: str, active: Sequence[Active]) -> str:
+    """The state of a release as people care for it: strongest first, a decision, then a question to people, then work (design, section 4)."""
+    if state != Release.RUNNING:
+        return state
+    looks = {item.look for item in active}
+    if looks & NEEDS_DECISION:
+        return "on_hold"
+    for look in ("waiting_you", "waiting_person"):
+        if look in looks:
+            return look
+    if looks and looks <= {"waiting_time"}:
+        return "waiting_time"
+    return str(Release.RUNNING)
+
+
+def short_reason(state: str, reason: str, active: Sequence[Active], now: datetime, took: float | None = None) -> str:
+    """One line for tables."""
+    look = release_look(state, active)
+    if look == "on_hold":
+        first = next(item for item in active if item.look in NEEDS_DECISION)
+        return f"{first.label}, {_count(first.attempts, 'attempt')}"
+    if look in ASKS_PEOPLE:
+        asked = [item for item in active if item.look in ASKS_PEOPLE]
+        longest = max(((now - item.since).total_seconds() for item in asked if item.since), default=0)
+        said = asked[0].label if len(asked) == 1 else f"{len(asked)} questions, longest"
+        return f"{said}, {words.duration(longest)}" if len(asked) == 1 else f"{said} {words.duration(longest)}"
+    if state == Release.RUNNING:
+        return _names([item.label for item in active if item.look in BUSY])
+    if state == Release.FAILED and active:
+        return _names([item.label for item in active])
+    return reason or (words.duration(took) if took is not None else "")
+
+
+def reason(state: str, said: str, active: Sequence[Active], *, pending: int, took: float | None) -> str:
+    """The sentence below the title of a release."""
+    look = release_look(state, active)
+    busy = [item for item in active if item.look in BUSY]
+    running = f" {_count(len(busy), 'activity', 'activities')} {'is' if len(busy) == 1 else 'are'} running." if busy else ""
+    if look == "on_hold":
+        stuck = [item for item in active if item.look in NEEDS_DECISION]
+        return f"{_names([item.label for item in stuck])} {'needs' if len(stuck) == 1 else 'need'} a decision.{running}"
+    if look in ASKS_PEOPLE:
+        asked = sum(item.look in ASKS_PEOPLE for item in active)
+        held_up = (
+            f" {'holds' if asked == 1 else 'hold'} up {_count(pending, 'activity', 'activities')}" if pending else f" {'is' if asked == 1 else 'are'} open"
+        )
+        return f"{_count(asked, 'question')} to people{held_up}.{running}"
+    if state == Release.RUNNING:
+        return f"{_names([item.label for item in busy])} {'is' if len(busy) == 1 else 'are'} running." if busy else "The next activities are being handed out."
+    if state == Release.DRAFT:
+        return "Not started yet."
+    if state == Release.HELD:
+        return f"Nothing new starts until it is resumed: {said}{'' if said.endswith('.') else '.'}{running}"
+    ended = {
+        Release.SUCCEEDED: "Everything is done",
+        Release.PARTIALLY_SUCCEEDED: "Done, though not all of it went well",
+        Release.FAILED: f"{_names([item.label for item in active])} ended badly" if active else "It ended badly",
+        Release.ABORTED: f"Ended by a person: {said}" if said else "Ended by a person",
+    }.get(Release(state), "")
+    return f"{ended.rstrip('.')}. It took {words.duration(took)}." if ended and took is not None else f"{ended}." if ended else said
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _names(names: Sequence[str]) -> str:
+    if len(names) <= 2:
+        return " and ".join(names)
+    return f"{names[0]}, {names[1]} and {len(names) - 2} more"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An event in words: `look` gives its icon, `subject` is bold, `note` is what a person wrote."""
+
+    look: str
+    subject: str
+    text: str
+    note: str = ""
+
+
+_ACTIVITY = {
+    "started": ("running", "started"),
+    "waiting": ("waiting_machine", "waits"),
+    "asked": ("waiting", "asks"),
+    "child_started": ("waiting_child", "started a release of its own"),
+    "succeeded": ("succeeded", "succeeded"),
+    "failed": ("failed", "failed"),
+    "rejected": ("rejected", "was rejected"),
+    "expired": ("expired", "was not answered in time"),
+    "on_hold": ("on_hold", "needs a decision"),
+    "interrupted": ("interrupted", "was cut off, its outcome is unknown"),
+    "aborted": ("aborted", "was aborted"),
+    "skipped": ("skipped", "was skipped"),
+    "ignored": ("ignored", "ended badly and is ignored"),
+    "retried": ("retrying", "was retried"),
+    "retry_scheduled": ("retrying", "is tried again"),
+    "stopped": ("aborted", "was told to stop"),
+    "overridden": ("succeeded", "counts as succeeded, decided against the rules"),
+    "pending_again": ("pending", "is to run again"),
+    "waits_again": ("waiting_child", "waits again"),
+}
+_RELEASE = {
+    "started": ("running", "started"),
+    "drafted": ("draft", "was drafted"),
+    "held": ("held", "was put on hold"),
+    "resumed": ("running", "was resumed"),
+    "aborted": ("aborted", "was aborted"),
+    "reopened": ("running", "runs again"),
+    "succeeded": ("succeeded", "succeeded"),
+    "partially_succeeded": ("partially_succeeded", "succeeded in part"),
+    "failed": ("failed", "failed"),
+}
+_PHASE = {
+    "opened": ("running", "opened"),
+    "closed": ("ok", "closed"),
+    "skipped": ("skipped", "was skipped"),
+    "not_decided": ("failed", "could not be decided"),
+    "outputs_missing": ("warn", "lacks outputs"),
+}
+
+
+def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], labels: Mapping[str, str]) -> Said:
+    """An event as a sentence. `labels` are the names of activities and phases (`phase:<id>`)."""
+    area, _, what = verb.partition(".")
+    data, why = record.get("data") or {}, str(record.get("reason") or "")
+    label = labels.get(subject, subject) or "The release"
+    look, text = {"activity": _ACTIVITY, "release": _RELEASE, "phase": _PHASE}.get(area, {}).get(what, ("info", what.replace("_", " ")))
+    if area == "release":
+        label = "The release"
+    elif area == "phase":
+        label = f"Phase {label}"
+    elif area == "sign_off":
+        look = {"approve": "ok", "reject": "rejected"}.get(str(data.get("decision", "")), "info")
+        text = {"approve": "was approved", "reject": "was rejected"}.get(str(data.get("decision", "")), text)
+        why = why or str(data.get("comment") or "")
+    elif verb == "activity.asked":
+        people = [str(who).partition(":")[2] for who in data.get("of", [])]
+        text = f"asks {_names(people)}" if people else "asks nobody: there is no one who may decide"
+    elif verb == "activity.skipped" and data.get("because") in BECAUSE:
+        text = f"was skipped: {BECAUSE[data['because']]}"
+    elif data.get("message") and what in {"failed", "on_hold", "interrupted"}:
+        why = why or str(data["message"])
+    elif what == "retry_scheduled":
+        text = f"is tried again, attempt {data.get('attempt', '')}"
+    return Said(look, label, f"{text} by {actor}" if actor else text, why)
