@@ -90,7 +90,7 @@ class TextField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         """With plain line breaks."""
-        return super().to_python(value).replace("\r\n", "\n")
+        return (super().to_python(value) or "").replace("\r\n", "\n")
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """As a reader sees it."""

@@ -85,11 +85,11 @@ class Pages(CursorPagination):
     def decode_cursor(self, request: Request) -> Any:
         """The place to go on from. A cursor is ours to make; what nobody was given is 404."""
         cursor = super().decode_cursor(request)
-        if cursor is not None and "\x00" in (cursor.position or ""):
+        if cursor is not None and "\x00" in str(cursor.position or ""):
             raise NotFound(self.invalid_cursor_message)
         return cursor
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any] | None:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         """The rows of the page."""
         try:
             return super().paginate_queryset(queryset, request, view)
