@@ -366,8 +366,11 @@ class Work:
             self.cursor.execute(sql.COUNT_DOWN_RUNS, ([r for r, _ in steps], [k for _, k in steps], list(steps.values())))
             self._note_ready(self.cursor.fetchall())
         self.cursor.execute(sql.COUNT_DOWN_PHASES, (list(phases), list(phases.values())))
-        for phase, release, root, key, remaining, decided, is_closed in self.cursor.fetchall():
-            if remaining == 0 and decided and not is_closed:
+        for phase, release, root, key, remaining, decided, is_closed, is_broken in self.cursor.fetchall():
+            if remaining == 0 and not is_closed and (decided or is_broken):
+                if not decided:
+                    # its `if` could never be evaluated, and people or policy have closed all of it: nothing is left to open it for
+                    self.cursor.execute("UPDATE releases_phaserun SET decided = 'open', opened_at = %s WHERE id = %s", (self.at, phase))
                 self._to_close.append((phase, release, root, key))
 
     def _note_ready(self, rows: Iterable[tuple[Any, ...]]) -> None:

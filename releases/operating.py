@@ -169,7 +169,7 @@ def _to_pending(work: Work, ref: Ref, state: Run) -> None:
         (ref.id, state),
     )
     work.moved(ref, state, Run.PENDING)
-    work.cursor.execute("UPDATE releases_phaserun SET error = '' WHERE id = %s", (ref.phase,))
+    work.cursor.execute("UPDATE releases_phaserun SET error = '', decided = '', opened_at = NULL, closed_at = NULL WHERE id = %s AND error <> ''", (ref.phase,))
     work.stir(ref.root)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
@@ -10,11 +10,8 @@ from django.db.models import Q
 from processes.access import Permission, processes_with
 from processes.models import Process
 
-if TYPE_CHECKING:
-    pass
 
-
-class ReleaseQuerySet(models.QuerySet["Release"]):
+class ReleaseQuerySet(models.QuerySet[Any]):
     """Releases, gotten only through permission."""
 
     def visible_to(self, user: Any) -> Self:
@@ -32,7 +29,7 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
         )
 
 
-class ActivityRunQuerySet(models.QuerySet["ActivityRun"]):
+class ActivityRunQuerySet(models.QuerySet[Any]):
     """Runs of activities."""
 
     def waiting_for(self, user: Any) -> Self:

@@ -94,7 +94,7 @@ RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, run.un
 COUNT_DOWN_PHASES = """
 UPDATE releases_phaserun phase SET remaining = phase.remaining - d.n
 FROM unnest(%s::bigint[], %s::int[]) AS d(id, n) WHERE phase.id = d.id
-RETURNING phase.id, phase.release_id, phase.root_id, phase.key, phase.remaining, phase.decided, phase.closed_at IS NOT NULL
+RETURNING phase.id, phase.release_id, phase.root_id, phase.key, phase.remaining, phase.decided, phase.closed_at IS NOT NULL, phase.error <> ''
 """
 
 COUNT_DOWN_NEXT_PHASES = """

@@ -34,7 +34,7 @@ class Server:
 def served(port: int) -> Iterator[Server]:
     """Start it on the port (0: any), wait until it is ready, and leave no process behind. Raises CommandError when it does not start."""
     command = [sys.executable, str(MANAGE), "serve", "--port", str(port), "--home", str(settings.RELORCH_HOME)]
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ.copy(), start_new_session=True, preexec_fn=end_with_parent_process
     )
     try:
@@ -68,7 +68,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
             process.wait()
     workspaces = Path(settings.RELORCH_HOME) / "workspaces"
     if workspaces.is_dir():
-        subprocess.run(  # noqa: S603 - our own tool
+        subprocess.run(
             [sys.executable, str(EXAMPLES / "app" / "tools" / "stop.py"), "--below", str(workspaces)],
             check=False,
             stdout=subprocess.DEVNULL,
