@@ -144,10 +144,12 @@ def _undecided(forms: _Forms, text: str) -> int:
     decided = len(text) - longest
     if forms.wrapped and text:
         # A line end may still turn out to stand within a secret, and half of one ("\r") may be a whole one soon.
-        window = _Unwrapped(text.removesuffix("\r"))
+        # A form with a line end after each character is three times as long.
+        skipped = max(0, len(text) - 3 * max(map(len, forms.wrapped)) - 4)
+        window = _Unwrapped(text[skipped:].removesuffix("\r"))
         longest = max(_tail(form, window.text) for form in forms.wrapped)
         if longest:
-            decided = min(decided, window.place(len(window.text) - longest))
+            decided = min(decided, skipped + window.place(len(window.text) - longest))
     if forms.alone and text:
         # One that ends the text stands alone only if no word goes on: it waits too.
         longest = max(max(_tail(form, text), len(form) if text.endswith(form) else 0) for form in forms.alone)
