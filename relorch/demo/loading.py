@@ -15,7 +15,7 @@ from processes import editing, input_sets, publishing, reading
 from processes.access import Permission
 from processes.models import InputSet, Process
 from relorch.accounts.models import User
-from relorch.demo import EXAMPLES, PASSWORD
+from relorch.demo import DOMAIN, EXAMPLES, PASSWORD
 
 MANAGERS = "release-managers"
 """The group that authors, publishes, starts and operates; everybody else in the demo may look, start and operate."""
@@ -25,6 +25,11 @@ def described() -> dict[str, Any]:
     """What `examples/demo.yaml` says."""
     found: dict[str, Any] = YAML(typ="safe").load(EXAMPLES / "demo.yaml")
     return found
+
+
+def is_a_real_home() -> bool:
+    """Whether people work here, and none of them is the demo's: then nobody with a known password may come in."""
+    return User.objects.exists() and not User.objects.filter(email__iendswith=DOMAIN).exists()
 
 
 def load() -> list[User]:

@@ -54,7 +54,8 @@ def play(
         asked = list(_asked(release))
         if asked and not decide:
             break
-        if not any([_answer(attempt, people, reject) for attempt in asked]):
+        answered = [_answer(attempt, people, reject) for attempt in asked]
+        if not any(answered):
             time.sleep(LOOK_EVERY)
     return release.state
 

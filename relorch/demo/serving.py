@@ -23,7 +23,7 @@ _READY = "relorch is ready at "
 
 
 class Server:
-    """A running `serve`; `address` is where it answers."""
+    """A running `serve`; `address` is where it answers, without a slash at its end."""
 
     def __init__(self, process: subprocess.Popen[str], address: str) -> None:
         self.process = process
@@ -34,16 +34,14 @@ class Server:
 def served(port: int) -> Iterator[Server]:
     """Start it on the port (0: any), wait until it is ready, and leave no process behind. Raises CommandError when it does not start."""
     command = [sys.executable, str(MANAGE), "serve", "--port", str(port), "--home", str(settings.RELORCH_HOME)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=os.environ.copy(), start_new_session=True, preexec_fn=end_with_parent_process
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ.copy(), start_new_session=True, preexec_fn=end_with_parent_process)
     try:
         if process.stdout is None:
             raise CommandError("the server says nothing")
         address = ""
         for line in process.stdout:
             if line.startswith(_READY):
-                address = line.removeprefix(_READY).split()[0]
+                address = line.removeprefix(_READY).split()[0].rstrip("/")
                 break
         if not address:
             raise CommandError("The server did not start; see above why.")

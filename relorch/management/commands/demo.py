@@ -10,6 +10,7 @@ import sys
 import tempfile
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
@@ -34,6 +35,8 @@ class Command(BaseCommand):
         from relorch.demo import filling, loading, serving
 
         with serving.served(0 if play else port) as server:
+            if loading.is_a_real_home():
+                raise CommandError(f"{settings.RELORCH_HOME} is used by people who are not the demo's. Give the demo a home of its own: --home FOLDER.")
             people = loading.load()
             if play:
                 sys.exit(filling.play_one(people, Console()))

@@ -12,6 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from relorch import children, embedded, migrating, serving
+from relorch.accounts.models import User
+from relorch.demo import DOMAIN
 from relorch.lib.errors import DomainError
 from relorch.models import Pulse
 
@@ -39,6 +41,7 @@ class Command(BaseCommand):
                 children.preload()
                 if migrating.pending():
                     migrating.migrate(home)
+                self._check_people(host)
             except DomainError as error:
                 raise CommandError(error.message) from error
             Pulse.objects.all().delete()
@@ -54,12 +57,23 @@ class Command(BaseCommand):
             supervisor.run(self.stdout)
 
     def _check_host(self, host: str) -> None:
-        try:
-            loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            loopback = False
-        if not loopback and not settings.PRODUCTION:
+        if not _is_loopback(host) and not settings.PRODUCTION:
             raise CommandError(
                 f"--host {host} would let others in without encryption. Set RELORCH_BASE_URL to the https address under which a proxy serves relorch, "
                 "or leave the host at 127.0.0.1."
             )
+
+    def _check_people(self, host: str) -> None:
+        # The demo's passwords are known to everybody.
+        if not _is_loopback(host) and User.objects.filter(email__iendswith=DOMAIN).exists():
+            raise CommandError(
+                f"--host {host} would let others in as the demo's people ({DOMAIN}), whose passwords are public. "
+                "Use a home without the demo (RELORCH_HOME), or leave the host at 127.0.0.1."
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
