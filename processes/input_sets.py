@@ -74,6 +74,19 @@ def values_of(input_set: InputSet) -> dict[str, Any]:
     return {key: secrets.opened(value, _context(input_set, key)) for key, value in input_set.values.items()}
 
 
+def renew_secrets() -> int:
+    """Every stored secret under the newest key; how many input sets that changed."""
+    changed = 0
+    for pk in InputSet.objects.values_list("pk", flat=True).order_by("pk"):
+        with transaction.atomic():
+            row = InputSet.objects.select_for_update().filter(pk=pk).first()
+            values = {key: secrets.renewed_in(value, _context(row, key)) for key, value in row.values.items()} if row else {}
+            if row and values != row.values:
+                InputSet.objects.filter(pk=pk).update(values=values)
+                changed += 1
+    return changed
+
+
 def problems_of(input_set: InputSet, asked: Asked) -> list[Problem]:
     """What a start with just these values would say. Secrets were checked when they were saved; no message holds one."""
     specs, rules = asked

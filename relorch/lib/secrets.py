@@ -88,6 +88,11 @@ def opened(value: Any, context: str) -> Any:
     return _replaced(value, lambda token: decrypt(token, context))
 
 
+def renewed_in(value: Any, context: str) -> Any:
+    """The JSON value with each secret under the newest key; equal to the value when they are all that already."""
+    return _replaced(value, lambda token: {MARK: renewed(token, context)})
+
+
 def rotate() -> str:
     """Add a new key, with which everything is encrypted from now on; the id of the key. Old tokens still open."""
     path = _path()
