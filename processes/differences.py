@@ -94,7 +94,7 @@ def difference(before: Blueprint, after: Blueprint) -> Difference:
         section.rows.append(_row(change, name, rest))
     order = [*(phase.id for phase in after.phases), *(phase.id for phase in before.phases)]
     found = sorted(sections.items(), key=lambda item: order.index(item[0]) if item[0] in order else -1)
-    counts = Counter(change.kind for change in changes)
+    counts = Counter[str](change.kind for change in changes)
     return Difference([section for _, section in found], dict(counts), sum(change.weakens for change in changes))
 
 

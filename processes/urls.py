@@ -1,0 +1,16 @@
+"""Addresses below /processes/<id>/ that need nothing of releases; `relorch/process_pages.py` adds the rest."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+
+from processes import views
+
+ID = r"^(?P<id>[a-z][a-z0-9_]{0,62})/"
+urlpatterns = [
+    path("", views.index, name="list"),
+    re_path(rf"{ID}versions/$", views.versions, name="versions"),
+    re_path(rf"{ID}source/$", views.source, name="source"),
+    re_path(rf"{ID}export/$", views.export, name="export"),
+    re_path(rf"{ID}publish/$", views.publish, name="publish"),
+]

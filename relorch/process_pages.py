@@ -1,0 +1,111 @@
+"""The page of a process with its graph, and its releases: here, because `processes` lies below `releases` and knows neither."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from statistics import median
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, F, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import re_path
+from django.views.decorators.http import require_safe
+
+from processes.blueprint import Activity, Approval, Blueprint, Phase, Variable
+from processes.models import Process
+from processes.paging import page_of
+from processes.urls import ID
+from processes.urls import urlpatterns as of_processes
+from processes.versions import blueprint_of
+from processes.views import around, draft_of, has_changes, visible
+from releases.graph import GraphActivity, GraphPhase, layout, opened_from
+from releases.models import Release
+from releases.states import FINISHED
+from relorch.lib.look import KINDS, kind_of
+
+USUAL = 12
+"""How many of the last successful releases the usual duration is the median of."""
+
+
+@login_required
+@require_safe
+def show(request: HttpRequest, id: str) -> HttpResponse:
+    """The blueprint: its graph, what is asked at the start, who is responsible. Of the newest version, of `?version=`, or of a draft never published."""
+    process = visible(request, id)
+    wanted = request.GET.get("version", "")
+    rows = process.versions.select_related("published_by")
+    last = rows.first()
+    version = get_object_or_404(rows, number=int(wanted)) if wanted.isdecimal() and len(wanted) < 10 else last
+    draft = draft_of(process)
+    blueprint = blueprint_of(version) if version else draft.blueprint
+    context = around(request, process, "show") | {
+        "version": version,
+        "last": last,
+        "draft_differs": has_changes(draft, last),
+        "blueprint": blueprint,
+        "graph": layout(*picture_of(blueprint), opened=opened_from(request.GET.get("open", ""))) if isinstance(blueprint, Blueprint) else None,
+        "inputs": [_input(name, spec) for name, spec in blueprint.inputs.items()] if isinstance(blueprint, Blueprint) else [],
+        "owners": [(phase.label, phase.owners or blueprint.owners) for phase in blueprint.phases] if isinstance(blueprint, Blueprint) else [],
+        "kinds": list(KINDS),
+        "usual": _usual(process),
+    }
+    return render(request, "processes/show.html", context)
+
+
+@login_required
+@require_safe
+def releases(request: HttpRequest, id: str) -> HttpResponse:
+    """The releases of a process that this person may see, the last created first."""
+    process = visible(request, id)
+    rows = Release.objects.visible_to(request.user).filter(process=process).select_related("starter", "version").defer("version__document")
+    context = around(request, process, "releases") | {"page": page_of(request, rows, "created_at")}
+    return render(request, "processes/releases.html", context)
+
+
+def picture_of(blueprint: Blueprint) -> tuple[list[GraphPhase], list[GraphActivity]]:
+    """A blueprint as the graph draws it: kinds instead of states."""
+    phases = [GraphPhase(phase.id, phase.label, "", phase.depends_on, (phase.owners or blueprint.owners or ("",))[0]) for phase in blueprint.phases]
+    return phases, [_drawn(phase, activity) for phase in blueprint.phases for activity in phase.activities]
+
+
+def _drawn(phase: Phase, activity: Activity) -> GraphActivity:
+    approval = activity.approval or Approval()
+    people = sum(line.count for line in approval.requires) or 1
+    kind = kind_of(str(activity.type or "automated"), tasks=bool(activity.tasks), people=people)
+    return GraphActivity(activity.id, phase.id, activity.label, "", activity.depends_on, kind, f"{people} people" if people > 1 else "")
+
+
+def _input(name: str, spec: Variable) -> dict[str, Any]:
+    rules = [
+        f"matches {spec.pattern}" if spec.pattern else "",
+        f"{spec.min if spec.min is not None else '…'} to {spec.max if spec.max is not None else '…'}" if (spec.min, spec.max) != (None, None) else "",
+        f"at least {spec.min_length} long" if spec.min_length else "",
+        f"at most {spec.max_length} long" if spec.max_length else "",
+        f"one of {', '.join(map(str, spec.options))}" if spec.options else "",
+        f"required if {spec.required_if}" if spec.required_if else "",
+    ]
+    return {
+        "name": name,
+        "label": spec.name,
+        "description": spec.description,
+        "type": str(spec.type).replace("_", " "),
+        "required": spec.required,
+        "default": "" if spec.default is None else ("yes" if spec.default else "no") if isinstance(spec.default, bool) else str(spec.default),
+        "rules": "; ".join(rule for rule in rules if rule),
+    }
+
+
+def _usual(process: Process) -> dict[str, Any]:
+    """How long a release takes and how many of those that ended succeeded."""
+    ended = Release.objects.filter(process=process, state__in=sorted(FINISHED))
+    took: list[timedelta] = list(
+        ended.filter(state="succeeded").order_by("-finished_at").annotate(took=F("finished_at") - F("started_at")).values_list("took", flat=True)[:USUAL]
+    )
+    counted = ended.aggregate(all=Count("pk"), good=Count("pk", filter=Q(state__in=["succeeded", "partially_succeeded"])))
+    seconds = median(gap.total_seconds() for gap in took) if took else None
+    return {"duration": seconds, "of": len(took), "good": counted["good"], "ended": counted["all"]}
+
+
+urlpatterns = [*of_processes, re_path(rf"{ID}$", show, name="show"), re_path(rf"{ID}releases/$", releases, name="releases")]
