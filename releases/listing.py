@@ -36,11 +36,8 @@ class Row:
     reason: str
     counts: dict[str, int]
     took: timedelta | None
-
-    @property
-    def done(self) -> int:
-        """Activities that are done."""
-        return sum(number for state, number in self.counts.items() if state in _SETTLED)
+    done: int
+    """Activities that are done."""
 
     @property
     def total(self) -> int:
@@ -115,8 +112,11 @@ def rows_of(releases: list[Release], user: Any) -> list[Row]:
     """What is said of each; five queries, however many they are."""
     ids, roots = [r.pk for r in releases], {r.root_id for r in releases}
     counts: dict[int, Counter[str]] = {}
-    for release, state, number in ActivityRun.objects.filter(release__in=ids).values_list("release_id", "state").order_by().annotate(n=Count("pk")):
+    done: Counter[int] = Counter()
+    grouped = ActivityRun.objects.filter(release__in=ids).values_list("release_id", "state", "skipped_because").order_by().annotate(n=Count("pk"))
+    for release, state, because, number in grouped:
         counts.setdefault(release, Counter())[state] += number
+        done[release] += number if state in _SETTLED and because != states.Skipped.BAD_END else 0
     bad = Q(state__in=sorted(states.BAD - {states.Run.ABORTED}), release__in=[r.pk for r in releases if r.state == states.Release.FAILED])
     runs = list(
         ActivityRun.objects.filter(Q(state__in=_BEGUN, root__in=roots) | bad)
@@ -133,13 +133,13 @@ def rows_of(releases: list[Release], user: Any) -> list[Row]:
         for place in {run["release_id"], run["root_id"]}:
             active.setdefault(place, []).append(item)
     now = timezone.now()
-    return [_row(release, active.get(release.pk, []), dict(counts.get(release.pk, {})), now) for release in releases]
+    return [_row(release, active.get(release.pk, []), dict(counts.get(release.pk, {})), done[release.pk], now) for release in releases]
 
 
-def _row(release: Release, active: list[wording.Active], counts: dict[str, int], now: Any) -> Row:
+def _row(release: Release, active: list[wording.Active], counts: dict[str, int], done: int, now: Any) -> Row:
     took = release.finished_at - release.started_at if release.finished_at and release.started_at else None
     reason = wording.short_reason(release.state, release.reason, active, now, took.total_seconds() if took is not None else None)
-    return Row(release, wording.release_look(release.state, active), reason, counts, took)
+    return Row(release, wording.release_look(release.state, active), reason, counts, took, done)
 
 
 def _steps(versions: Iterable[int]) -> dict[int, Mapping[str, tuple[str, str]]]:

@@ -235,6 +235,8 @@ class Page:
             looks = {line.look for line in lines}
             if state == states.Run.WAITING and not looks & wording.ASKS_PEOPLE:
                 state = "running" if looks & {"waiting_child", "waiting_machine", "running"} else "waiting_time"
+            if state == "bad" and looks == {"skipped"}:
+                state = "skipped"  # the failure is elsewhere
             found[key] = state
         return found
 
@@ -249,6 +251,7 @@ class Page:
                 depends_on=phase.depends_on,
                 owner=self.who(phase.owners[0]) if phase.owners else None,
                 time=self._phase_time(key),
+                because=states.Skipped.BAD_END if any(run.skipped_because == states.Skipped.BAD_END for run in self.runs_in(key)) else "",
             )
             for key, phase in self.flow.phases.items()
         ]
@@ -269,7 +272,14 @@ class Page:
         ]
         return layout(phases, rows, opened=opened_from(self.opened), selected=self.selected)
 
+    def runs_in(self, key: str) -> list[ActivityRun]:
+        """The runs of a phase."""
+        row = self.phases.get(key)
+        return [run for run in self.runs if row and run.phase_run_id == row.pk]
+
     def _phase_time(self, key: str) -> str:
+        if self.phase_looks.get(key) == "skipped":
+            return "skipped"
         row = self.phases.get(key)
         return short_duration(row.closed_at - row.opened_at) if row and row.closed_at and row.opened_at else ""
 
@@ -317,7 +327,7 @@ class Page:
     @property
     def done(self) -> int:
         """Activities that are done."""
-        return sum(line.run.state in _SETTLED for line in self.lines)
+        return sum(line.run.state in _SETTLED and line.run.skipped_because != states.Skipped.BAD_END for line in self.lines)
 
     @property
     def total(self) -> int:

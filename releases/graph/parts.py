@@ -63,11 +63,12 @@ class GraphPhase:
     owner: Any = None
     time: str = ""
     url: str = ""
+    because: str = ""  # why all of it was skipped
 
     @property
     def satisfies(self) -> bool:
         """Whether its edges are drawn as done."""
-        return self.state in FINISHED_PHASE
+        return self.state in FINISHED_PHASE and self.because != Skipped.BAD_END
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,168 @@
+"""The main journey in a real browser, on a real installation with its workers: log in, start, watch it move, sign off as two people, see it succeed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.house.installation import Served, manage
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the journeys were NOT tried")]
+
+FLAGS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+PASSWORD = "correct horse battery staple"
+WIDE, PHONE = (1440, 960), (390, 844)
+SET_UP = f"""
+from django.contrib.auth.models import Group
+from guardian.shortcuts import assign_perm
+from processes import editing, publishing
+from relorch.accounts.models import User
+people = {{name: User.objects.create_user(name + "@example.com", {PASSWORD!r}, name=name.capitalize()) for name in ("olga", "quinn", "paula")}}
+for name, group in (("quinn", "qa"), ("paula", "product")):
+    people[name].groups.add(Group.objects.create(name=group))
+document = {{
+    "apiVersion": "relorch/v1", "kind": "Process", "id": "shop", "name": "Shop", "owners": ["user:olga@example.com"],
+    "inputs": {{"version": {{"type": "string", "name": "Version", "required": True, "pattern": r"\\d+\\.\\d+\\.\\d+"}}}},
+    "phases": [
+        {{"id": "build", "name": "Build", "activities": [
+            {{"id": "compile", "name": "Compile", "type": "automated", "connector": "script",
+              "with": {{"run": "for n in 1 2 3 4 5 6; do echo compiling part $n; sleep 0.5; done"}}}},
+            {{"id": "check", "name": "Check", "type": "automated", "connector": "noop", "depends_on": ["compile"]}}]}},
+        {{"id": "agree", "name": "Agree", "depends_on": ["build"], "activities": [
+            {{"id": "sign", "name": "Release sign-off", "type": "manual", "instructions": "Look at the build.",
+              "approval": {{"requires": [{{"count": 1, "of": ["group:qa"]}}, {{"count": 1, "of": ["group:product"]}}]}}}}]}},
+        {{"id": "deploy", "name": "Deploy", "depends_on": ["agree"], "activities": [
+            {{"id": "roll_out", "name": "Roll out", "type": "automated", "connector": "noop"}}]}}],
+}}
+process = editing.create_process(document, actor=people["olga"])
+publishing.publish(process, actor=people["olga"])
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("journey") / "home", RELORCH_ALLOW_SCRIPTS="1")
+    try:
+        made = manage(served.home, "shell", "-v", "0", "-c", SET_UP)
+        assert made.returncode == 0, made.stderr
+        yield served
+    finally:
+        served.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+Visitor = Callable[..., Any]
+
+
+@pytest.fixture
+def visitor(server: Served, browser: Any) -> Iterator[Visitor]:
+    """Someone who is logged in, with what the browser complained about kept in `complaints`."""
+    contexts = []
+    complaints: list[str] = []
+
+    def arrive(name: str, size: tuple[int, int] = WIDE, script: bool = True) -> Any:
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, base_url=server.address, java_script_enabled=script)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
+        page.goto("/accounts/login/?next=/releases/")
+        page.get_by_label(re.compile("e-?mail", re.IGNORECASE)).first.fill(f"{name}@example.com")
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.locator("main form button[type=submit], form button[type=submit]").first.click()
+        page.wait_for_url("**/releases/")
+        return page
+
+    yield arrive
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def start(page: Any, name: str) -> str:
+    """Starts a release by the pages; its address."""
+    page.goto("/releases/start/")
+    page.get_by_role("link", name="Shop", exact=True).click()
+    page.get_by_label("Name of the release").fill(name)
+    page.get_by_label(re.compile("^Version")).fill("1.4")
+    page.get_by_role("button", name="Start release").click()
+    sync_api.expect(page.locator("[role=alert]")).to_contain_text("1 field needs your attention")
+    page.get_by_label(re.compile("^Version")).fill("1.4.0")
+    page.get_by_role("button", name="Start release").click()
+    page.wait_for_url(re.compile(r"/releases/\d+/$"))
+    return str(page.url)
+
+
+def sign_off(page: Any, address: str) -> None:
+    """From the release's panel to the sign-off page, and approve."""
+    page.goto(address)
+    page.get_by_role("link", name="Review and sign").click()
+    page.locator("input[name=decision][value=approve]").check()
+    page.locator("form button[type=submit]:visible").filter(has_text=re.compile("Approve|Sign off")).first.click()
+    page.wait_for_load_state()
+
+
+def no_wider(page: Any) -> None:
+    """Nothing sticks out at the side."""
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_from_the_start_to_success_without_reloading(visitor: Visitor, size: tuple[int, int]) -> None:
+    olga = visitor("olga", size)
+    address = start(olga, f"Shop on {size[0]} px")
+    expect = sync_api.expect
+    head = olga.locator("#release-head")
+    expect(head).to_contain_text("Running")
+    olga.evaluate("window.sameDocument = true")
+    olga.locator("#run-compile").click()
+    drawer = olga.locator("#drawer")
+    expect(drawer).to_contain_text("compiling part 2", timeout=15_000)
+    no_wider(olga)
+    expect(drawer.locator(".badge")).to_contain_text("Succeeded", timeout=15_000)
+    olga.locator("[data-close]").click()
+    expect(olga.locator("aside#drawer")).to_have_count(0)
+    expect(head).to_contain_text("Waiting for people", timeout=15_000)
+    expect(olga.locator("#release-waiting")).to_contain_text("Release sign-off", timeout=10_000)
+    no_wider(olga)
+    for name in ("quinn", "paula"):
+        sign_off(visitor(name, size), address)
+    expect(head).to_contain_text("Succeeded", timeout=15_000)
+    expect(olga.locator("#release-progress")).to_contain_text("4 of 4 done")
+    expect(olga.get_by_role("button", name="Abort…")).to_have_count(0)
+    assert olga.evaluate("window.sameDocument") is True
+    olga.goto("/releases/?view=finished")
+    expect(olga.locator("#releases")).to_contain_text(f"Shop on {size[0]} px")
+    no_wider(olga)
+
+
+def test_without_script_everything_is_there_too(visitor: Visitor) -> None:
+    olga = visitor("olga", script=False)
+    address = start(olga, "Shop without script")
+    expect = sync_api.expect
+    olga.locator("#run-compile").click()
+    expect(olga.locator("#drawer-title")).to_have_text("Compile")
+    olga.locator("#verbs a", has_text="Stop…").click()
+    expect(olga.locator("main")).to_contain_text("The running attempt is told to end")
+    olga.get_by_label("Reason").fill("It takes too long")
+    olga.get_by_role("button", name="Stop activity").click()
+    expect(olga.locator("#drawer .badge").first).to_contain_text("Needs a decision")
+    olga.goto(address)
+    expect(olga.locator("#release-decisions")).to_contain_text("ended badly")
+    olga.get_by_role("button", name="Abort…").click()
+    olga.locator("#abort-reason").fill("Tried enough")
+    olga.get_by_role("button", name="Abort release").click()
+    expect(olga.locator("#release-head")).to_contain_text("Aborted")
