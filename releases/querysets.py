@@ -34,10 +34,8 @@ class ActivityRunQuerySet(models.QuerySet[Any]):
 
     def waiting_for(self, user: Any) -> Self:
         """Manual runs that wait, in open releases, and that this person may decide on directly or by group."""
-        return self.filter(
-            Q(people__user=user) | Q(people__group__in=user.groups.all()),
-            people__role="decider",
-            type="manual",
-            state="waiting",
-            release__state__in=["running", "held"],
-        ).distinct()
+        from releases.models.run import RunPerson
+
+        # a subquery and no join with DISTINCT, which JSON columns do not have
+        mine = RunPerson.objects.filter(Q(user=user) | Q(group__in=user.groups.all()), role=RunPerson.DECIDER)
+        return self.filter(pk__in=mine.values("run"), type="manual", state="waiting", release__state__in=["running", "held"])

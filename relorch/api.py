@@ -17,8 +17,11 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+import approvals.api
 import processes.api
 import processes.input_sets_api
+import releases.api
+import relorch.accounts.api
 from relorch.lib.rest import View
 
 
@@ -65,6 +68,9 @@ app_name = "api"
 urlpatterns = [
     *processes.api.routes,
     *processes.input_sets_api.routes,
+    *releases.api.routes,
+    *approvals.api.routes,
+    *relorch.accounts.api.routes,
     path("schema/", Description.as_view(), name="schema"),
     path("docs/", docs, name="docs"),
     re_path(r"", Nowhere.as_view()),

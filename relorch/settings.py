@@ -232,6 +232,8 @@ REST_FRAMEWORK = {
     "NUM_PROXIES": 0,
 }
 SPECTACULAR_SETTINGS = {
+    "ENUM_NAME_OVERRIDES": {f"{name.title()}StateEnum": f"releases.serializers.{name}_STATES" for name in ("RELEASE", "RUN", "PHASE")}
+    | {"StateEnum": "releases.serializers.STATES"},
     "TITLE": "relorch",
     "DESCRIPTION": "Release orchestration: processes, releases, sign-offs.",
     "VERSION": "1",

@@ -65,6 +65,8 @@ def api_problem(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, DomainError):
         set_rollback()
         return Response(of_domain_error(error), status=error.status, content_type=PROBLEM)
+    if type(error) is LookupError:  # a verb looked for what was deleted a moment ago; a KeyError or IndexError is a mistake of ours
+        error = Http404()
     answer = exception_handler(error, context)
     if answer is None:
         return None

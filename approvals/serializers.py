@@ -1,0 +1,101 @@
+"""The shapes of sign-offs in the API (semantics, section 7). People are e-mail addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from approvals.models import SignOff
+from relorch.audit.chain import instant
+from relorch.lib.rest import InstantField
+
+VERDICTS = ["open", "approved", "rejected", "expired", "impossible"]
+
+
+class VoteShape(serializers.Serializer[Any]):
+    """One person's vote."""
+
+    by = serializers.EmailField()
+    decision = serializers.ChoiceField(SignOff.Decision.values)
+    comment = serializers.CharField()
+    at = InstantField()
+    door = serializers.ChoiceField(SignOff.Door.values)
+    stale = serializers.BooleanField()
+
+    def get_fields(self) -> dict[str, Any]:
+        """`for` is a word of the language; it is there when somebody voted for somebody else."""
+        return {**super().get_fields(), "for": serializers.EmailField(required=False)}
+
+
+class GivenVoteShape(VoteShape):
+    """A vote that was just given, and what came of it."""
+
+    id = serializers.IntegerField()
+    verdict = serializers.ChoiceField(VERDICTS)
+
+
+class LineShape(serializers.Serializer[Any]):
+    """A line of `requires` as it stands."""
+
+    count = serializers.IntegerField()
+    of = serializers.ListField(child=serializers.CharField())
+    filled_by = serializers.ListField(child=serializers.EmailField())
+    can_fill = serializers.ListField(child=serializers.EmailField())
+    asked = serializers.BooleanField()
+
+
+class PacketShape(serializers.Serializer[Any]):
+    """What the decision is about."""
+
+    hash = serializers.CharField()
+    binds = serializers.DictField()
+    text = serializers.CharField()
+    fields_filled = serializers.DictField(help_text="What was entered in the form so far.")
+    shown = serializers.DictField(help_text="All that is shown: title, instructions, fields, tasks, lines.")
+
+
+class SignOffsShape(serializers.Serializer[Any]):
+    """The decision on an activity."""
+
+    verdict = serializers.ChoiceField(VERDICTS)
+    attempt = serializers.IntegerField(allow_null=True)
+    asked_at = InstantField(allow_null=True)
+    due_at = InstantField(allow_null=True)
+    lines = LineShape(many=True)
+    votes = VoteShape(many=True)
+    packet = PacketShape(allow_null=True)
+
+
+class PendingShape(serializers.Serializer[Any]):
+    """A decision that this person can give now."""
+
+    release = serializers.IntegerField()
+    release_name = serializers.CharField()
+    process = serializers.CharField()
+    activity = serializers.CharField()
+    name = serializers.CharField()
+    attempt = serializers.IntegerField()
+    asked_at = InstantField(allow_null=True)
+    due_at = InstantField(allow_null=True)
+
+
+class SignOffBody(serializers.Serializer[Any]):
+    """A vote. What is missing or wrong is said by the verb, after who may and what state it is in."""
+
+    decision = serializers.CharField(required=False, allow_blank=True, default="", help_text="approve or reject")
+    comment = serializers.CharField(required=False, allow_blank=True, default="", trim_whitespace=False)
+    packet = serializers.CharField(required=False, allow_blank=True, default="", help_text="The hash of the packet that was seen: another one is refused.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """`fields` is a word of REST framework's."""
+        form = serializers.DictField(child=serializers.JSONField(allow_null=True), required=False, help_text="Values of the activity's form.")
+        return {**super().get_fields(), "fields": form}
+
+
+def vote_of(vote: SignOff) -> dict[str, Any]:
+    """`{by, for?, decision, comment, at, door, stale}`; wants `person` and `for_person` selected."""
+    shown: dict[str, Any] = {"by": vote.person.email}
+    if vote.for_person_id:
+        shown["for"] = vote.for_person.email
+    return shown | {"decision": vote.decision, "comment": vote.comment, "at": instant(vote.at), "door": vote.door, "stale": vote.stale}

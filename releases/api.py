@@ -1,0 +1,361 @@
+"""Releases in the API (semantics, section 7). What a person may not see is 404, what they may not do 403, what does not fit now 409."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from django.db.models import F, Q
+from django.http import Http404, HttpResponse
+from django.urls import re_path
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from processes.models import Process
+from processes.problems import Problem, did_you_mean
+from releases import making, operating, planning, trying
+from releases.access import may_do, may_edit_draft, may_operate, may_start
+from releases.detail import detail_of, summaries
+from releases.engine import Actor, Move
+from releases.flows import compiled
+from releases.models import ActivityRun, Attempt, LogChunk, Release
+from releases.serializers import (
+    Body,
+    EvaluateBody,
+    EvaluatedShape,
+    EventShape,
+    OutputsBody,
+    PreviewShape,
+    ReasonBody,
+    ReleaseCreateShape,
+    ReleaseDetailShape,
+    ReleaseMovedShape,
+    ReleasePatchShape,
+    ReleaseShape,
+    RetryBody,
+    RunMovedShape,
+)
+from releases.states import Release as State
+from relorch.accounts.models import ApiToken
+from relorch.audit.models import Event
+from relorch.lib import preconditions
+from relorch.lib.errors import Conflict, Invalid
+from relorch.lib.rest import Resources, View, allow, found
+
+PREVIEW = OpenApiParameter("preview", OpenApiTypes.BOOL, description="Say what would move, and change nothing.")
+IF_MATCH = OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, description="The draft's ETag as you have seen it, or `*`.")
+
+MOVED = PolymorphicProxySerializer("ReleaseMovedOrPreview", [ReleaseMovedShape, PreviewShape], resource_type_field_name=None)
+RUN_MOVED = PolymorphicProxySerializer("RunMovedOrPreview", [RunMovedShape, PreviewShape], resource_type_field_name=None)
+
+
+def actor_of(request: Request) -> Actor:
+    """Who asks, and through which door: a token is a program."""
+    return Actor(request.user.pk, request.user.email, "api" if isinstance(request.auth, ApiToken) else "page")
+
+
+def tag_of(release: Release) -> str:
+    """The ETag of a draft: changes with everything of it that can be changed."""
+    what = json.dumps([release.pk, release.state, release.name, release.version_id, release.inputs], sort_keys=True)
+    return f'"{hashlib.sha256(what.encode()).hexdigest()[:32]}"'
+
+
+def check_tag(request: Request) -> Callable[[Release], None]:
+    """For a verb to call under its lock. Raises ConditionMissing (428) and Stale (412)."""
+
+    def check(release: Release) -> None:
+        if release.state == State.DRAFT and not preconditions.seen(request._request, tag_of(release)):
+            raise preconditions.Stale("Somebody has changed it since you looked; read it again and repeat your change.", etag=tag_of(release))
+
+    return check
+
+
+def moves_of(moves: Iterable[Move], release: int, activity: str, before: str) -> list[dict[str, Any]]:
+    """`[{release, activity, from, to}]`: of each run the state it left and the one it has in the end; the thing itself is there even if its state stays."""
+    first: dict[tuple[int, str], str] = {}
+    last: dict[tuple[int, str], str] = {}
+    for move in moves:
+        first.setdefault((move.release, move.activity), str(move.before))
+        last[move.release, move.activity] = str(move.after)
+    if (release, activity) not in first:
+        first = {(release, activity): before, **first}
+        last[release, activity] = before
+    return [{"release": one, "activity": key or None, "from": state, "to": last[one, key]} for (one, key), state in first.items()]
+
+
+def wants_preview(request: Request) -> bool:
+    """`?preview=true`."""
+    return request.query_params.get("preview", "").lower() in ("true", "1")
+
+
+def body_of(kind: type[Body], request: Request) -> dict[str, Any]:
+    """The checked body. Raises ValidationError with every problem."""
+    body = kind(data=request.data)
+    body.is_valid(raise_exception=True)
+    return dict(body.validated_data)
+
+
+class Releases(Resources):
+    """Releases: made, listed, shown, and moved by the verbs of people."""
+
+    queryset = Release.objects.select_related("process", "version", "starter", "parent_run").defer("version__document")
+    serializer_class = ReleaseShape
+    lookup_url_kwarg = "id"
+
+    @extend_schema(
+        operation_id="releases_list",
+        parameters=[
+            OpenApiParameter("state", OpenApiTypes.STR, description="One state, or several with commas."),
+            OpenApiParameter("process", OpenApiTypes.STR, description="The id of a process."),
+            OpenApiParameter("starter", OpenApiTypes.STR, description="An e-mail address, or `me`."),
+            OpenApiParameter("q", OpenApiTypes.STR, description="Part of the name, or the number."),
+            OpenApiParameter("parent", OpenApiTypes.INT, description="Only the children of this release."),
+            OpenApiParameter("level", OpenApiTypes.INT, description="1: only releases that belong to no other."),
+        ],
+        responses=ReleaseShape(many=True),
+    )
+    def list(self, request: Request) -> Response:
+        """The releases this person may see, newest first."""
+        page = self.page_of(self._filtered(request), ("-pk",))
+        return self.get_paginated_response(summaries(page))
+
+    @extend_schema(operation_id="releases_create", request=ReleaseCreateShape, responses={201: ReleaseDetailShape})
+    def create(self, request: Request) -> Response:
+        """A draft, or with `start` a release that runs. What is wrong with the inputs is said all at once, and then there is no release."""
+        process, like = making.process_for(request.data, request.user)
+        allow(may_start(request.user, process), "start this process")
+        wanted = body_of(ReleaseCreateShape, request)
+        release = making.make(process, like, wanted, actor=actor_of(request), starter=request.user)
+        return self._shown(release.pk, status=201)
+
+    @extend_schema(operation_id="releases_retrieve", responses=ReleaseDetailShape)
+    def retrieve(self, request: Request, id: str) -> Response:
+        """One release, complete: phases, activities with all their attempts, and what it waits for. A draft has an ETag."""
+        return self._answer(self.get_object())
+
+    @extend_schema(operation_id="releases_partial_update", parameters=[IF_MATCH], request=ReleasePatchShape, responses=ReleaseDetailShape)
+    def partial_update(self, request: Request, id: str) -> Response:
+        """Change a draft."""
+        release = self._draft("change this release")
+        wanted = body_of(ReleasePatchShape, request) if release.state == State.DRAFT else {}
+        given = making.text_secrets(release, wanted["inputs"]) if "inputs" in wanted else None
+        planning.change_draft(release=release, actor=actor_of(request), seen=check_tag(request), name=wanted.get("name"), given=given)
+        return self._shown(release.pk)
+
+    @extend_schema(operation_id="releases_destroy", parameters=[IF_MATCH], responses={204: None})
+    def destroy(self, request: Request, id: str) -> Response:
+        """Delete a draft."""
+        release = self._draft("delete this release")
+        planning.delete_draft(release=release, actor=actor_of(request), seen=check_tag(request))
+        return Response(status=204)
+
+    @extend_schema(operation_id="releases_start", parameters=[PREVIEW], request=ReasonBody, responses=MOVED)
+    def start(self, request: Request, id: str) -> Response:
+        """Start a draft: inputs checked, versions pinned, and what is ready begins."""
+        release = self.get_object()
+        allow(may_start(request.user, release.process), "start this process")
+        body_of(ReasonBody, request)
+        before = release.state
+        return self._moved(release.pk, before, planning.moves_of_start(release=release, actor=actor_of(request), preview=wants_preview(request)))
+
+    @extend_schema(operation_id="releases_hold", parameters=[PREVIEW], request=ReasonBody, responses=MOVED)
+    def hold(self, request: Request, id: str) -> Response:
+        """Nothing new is begun, in children too, until it is resumed."""
+        return self._operate(operating.hold, "hold this release")
+
+    @extend_schema(operation_id="releases_resume", parameters=[PREVIEW], request=ReasonBody, responses=MOVED)
+    def resume(self, request: Request, id: str) -> Response:
+        """Go on, where hold was put."""
+        return self._operate(operating.resume, "resume this release")
+
+    @extend_schema(operation_id="releases_abort", parameters=[PREVIEW], request=ReasonBody, responses=MOVED)
+    def abort(self, request: Request, id: str) -> Response:
+        """End everything that is open."""
+        return self._operate(operating.abort, "abort this release")
+
+    @extend_schema(operation_id="releases_events_list", responses=EventShape(many=True))
+    def events(self, request: Request, id: str) -> Response:
+        """What happened, in its order, from the audit trail."""
+        release = self.get_object()
+        rows = Event.objects.filter(stream=f"release:{release.root_id}", release_id=release.pk)
+        return self.get_paginated_response([_event(row) for row in self.page_of(rows, ("sequence",))])
+
+    def _filtered(self, request: Request) -> Any:
+        wanted = request.query_params
+        rows = self.get_queryset()
+        if states := [word for text in wanted.getlist("state") for word in text.split(",") if word]:
+            unknown = [word for word in states if word not in set(State)]
+            if unknown:
+                said = [Problem("unknown_state", f'There is no state "{word}".{did_you_mean(word, list(State))}', "/state") for word in unknown]
+                raise Invalid("invalid", "The list cannot be filtered so.", said)
+            rows = rows.filter(state__in=states)
+        if "process" in wanted:
+            rows = rows.filter(process__identifier=wanted["process"])
+        if "starter" in wanted:
+            rows = rows.filter(starter=request.user) if wanted["starter"] == "me" else rows.filter(starter__email=wanted["starter"])
+        if text := wanted.get("q", "").strip():
+            is_number = text.isdecimal() and text.isascii() and len(text) <= MOST_DIGITS
+            rows = rows.filter(Q(name__icontains=text) | Q(pk=int(text)) if is_number else Q(name__icontains=text))
+        for name, column in (("parent", "parent_run__release"), ("level", "level")):
+            if name in wanted:
+                number = wanted[name]
+                if not (number.isdecimal() and number.isascii() and len(number) <= MOST_DIGITS):
+                    raise Invalid("invalid", "The list cannot be filtered so.", [Problem("wrong_type", f"{name} is a number.", f"/{name}")])
+                rows = rows.filter(**{column: int(number)})
+        return rows
+
+    def _draft(self, what: str) -> Release:
+        release: Release = self.get_object()
+        allow(may_edit_draft(self.request.user, release), what)
+        check_tag(self.request)(release)
+        return release
+
+    def _operate(self, verb: Callable[..., list[Move]], what: str) -> Response:
+        release: Release = self.get_object()
+        allow(may_operate(self.request.user, release), what)
+        reason = body_of(ReasonBody, self.request)["reason"]
+        preview = wants_preview(self.request)
+        return self._moved(release.pk, release.state, verb(release=release.pk, actor=actor_of(self.request), reason=reason, preview=preview))
+
+    def _moved(self, pk: int, before: str, moves: list[Move]) -> Response:
+        moved = moves_of(moves, pk, "", before)
+        if wants_preview(self.request):
+            return Response({"will": moved})
+        return Response(summaries([self.get_queryset().get(pk=pk)])[0] | {"moved": moved})
+
+    def _shown(self, pk: int, status: int = 200) -> Response:
+        return self._answer(Release.objects.select_related("process", "version", "starter", "parent_run").defer("version__document").get(pk=pk), status)
+
+    def _answer(self, release: Release, status: int = 200) -> Response:
+        headers = {"ETag": tag_of(release)} if release.state == State.DRAFT else {}
+        return Response(detail_of(release), status=status, headers=headers)
+
+
+class Runs(Resources):
+    """The activities of a release, moved by the verbs of people."""
+
+    queryset = Release.objects.select_related("process")
+    serializer_class = RunMovedShape
+    lookup_url_kwarg = "id"
+
+    @extend_schema(operation_id="activities_stop", parameters=[PREVIEW], request=ReasonBody, responses=RUN_MOVED)
+    def stop(self, request: Request, id: str, activity: str) -> Response:
+        """Tell the running attempt to end; it fails with `stopped`."""
+        return self._do(operating.stop, "stop", ReasonBody, activity)
+
+    @extend_schema(operation_id="activities_retry", parameters=[PREVIEW], request=RetryBody, responses=RUN_MOVED)
+    def retry(self, request: Request, id: str, activity: str) -> Response:
+        """A new attempt; the old one is kept. A finished release reopens."""
+        return self._do(operating.retry, "retry", RetryBody, activity)
+
+    @extend_schema(operation_id="activities_ignore", parameters=[PREVIEW], request=OutputsBody, responses=RUN_MOVED)
+    def ignore(self, request: Request, id: str, activity: str) -> Response:
+        """It ended badly, and that does not matter."""
+        return self._do(operating.ignore, "ignore", OutputsBody, activity)
+
+    @extend_schema(operation_id="activities_fail", parameters=[PREVIEW], request=ReasonBody, responses=RUN_MOVED)
+    def fail(self, request: Request, id: str, activity: str) -> Response:
+        """Accept the bad end."""
+        return self._do(operating.fail, "fail", ReasonBody, activity)
+
+    @extend_schema(operation_id="activities_skip", parameters=[PREVIEW], request=ReasonBody, responses=RUN_MOVED)
+    def skip(self, request: Request, id: str, activity: str) -> Response:
+        """It will not run."""
+        return self._do(operating.skip, "skip", ReasonBody, activity)
+
+    @extend_schema(operation_id="activities_succeed", parameters=[PREVIEW], request=OutputsBody, responses=RUN_MOVED)
+    def succeed(self, request: Request, id: str, activity: str) -> Response:
+        """Break the glass: it counts as succeeded, marked for ever. Needs the permission to override."""
+        return self._do(operating.succeed, "succeed", OutputsBody, activity)
+
+    @extend_schema(
+        operation_id="activities_log",
+        parameters=[
+            OpenApiParameter("after", OpenApiTypes.INT, description="Only what follows this line; lines count from 1."),
+            OpenApiParameter("attempt", OpenApiTypes.INT, description="The attempt's number; else the newest."),
+        ],
+        responses={(200, "text/plain"): OpenApiTypes.STR},
+    )
+    def log(self, request: Request, id: str, activity: str) -> HttpResponse:
+        """What the attempt wrote; `Last-Line` in the answer's head is what to ask `after` next."""
+        run = self._run(activity)[1]
+        after, number = (_number(request, name) for name in ("after", "attempt"))
+        attempts = run.attempts.order_by("-number") if run else Attempt.objects.none()
+        attempt = (attempts.filter(number=number) if number else attempts).only("id").first()
+        if attempt is None and (number or run is None):
+            raise Http404
+        lines: list[str] = []
+        last = after
+        chunks = LogChunk.objects.filter(attempt=attempt, first_line__gt=after + 1 - F("lines")).order_by("first_line") if attempt else ()
+        for chunk in chunks:
+            fresh = chunk.text.removesuffix("\n").split("\n")[max(0, after + 1 - chunk.first_line) :]
+            lines += fresh
+            last = max(last, chunk.first_line + chunk.lines - 1)
+        text = "".join(f"{line}\n" for line in lines)
+        return HttpResponse(text, content_type="text/plain; charset=utf-8", headers={"Last-Line": str(last)})
+
+    def _run(self, activity: str) -> tuple[Release, ActivityRun | None]:
+        """The release and the run; None when the release has no runs yet, 404 for an activity that its process has not."""
+        release: Release = self.get_object()
+        run = release.runs.filter(key=activity).first()
+        if run is None and activity not in compiled(release.version_id).steps:
+            raise Http404
+        return release, run
+
+    def _do(self, verb: Callable[..., list[Move]], name: str, kind: type[Body], activity: str) -> Response:
+        request = self.request
+        release, run = self._run(activity)
+        allow(may_do(request.user, name, release, activity), f"{name} this activity")
+        if run is None:
+            raise Conflict("wrong_state", f"This release is {release.state}: its activities have not begun.", state=release.state)
+        wanted = body_of(kind, request)
+        moves = verb(release=release.pk, activity=activity, actor=actor_of(request), preview=wants_preview(request), **wanted)
+        moved = moves_of(moves, release.pk, activity, run.state)
+        if wants_preview(request):
+            return Response({"will": moved})
+        run.refresh_from_db(fields=["state"])
+        return Response({"id": activity, "release": release.pk, "state": run.state, "moved": moved})
+
+
+class Evaluate(View):
+    """An expression, tried out."""
+
+    @extend_schema(operation_id="processes_evaluate", request=EvaluateBody, responses=EvaluatedShape)
+    def post(self, request: Request, id: str) -> Response:
+        """The value, or what is wrong with the expression and at which column. The names are those of a release, else those of the newest version."""
+        process = found(Process.objects.visible_to(request.user).filter(identifier=id).first())
+        release = None
+        if isinstance(request.data, Mapping) and isinstance(number := request.data.get("release"), int):
+            release = found(Release.objects.visible_to(request.user).select_related("process", "version", "starter").filter(process=process, pk=number).first())
+        wanted = body_of(EvaluateBody, request)
+        return Response(trying.tried(wanted["expression"], process=process, release=release))
+
+
+def _number(request: Request, name: str) -> int:
+    text = request.query_params.get(name, "0")
+    if not (text.isdecimal() and text.isascii() and len(text) <= 9):
+        raise Invalid("invalid", "The log cannot be read so.", [Problem("wrong_type", f"{name} is a number of 0 or more.", f"/{name}")])
+    return int(text)
+
+
+def _event(row: Event) -> dict[str, Any]:
+    said = json.loads(row.record)
+    return {key: said[key] for key in ("sequence", "verb", "actor", "at", "door", "subject", "reason", "data")}
+
+
+MOST_DIGITS = 18
+_ID = rf"(?P<id>[0-9]{{1,{MOST_DIGITS}}})"
+_RUN = rf"^releases/{_ID}/activities/(?P<activity>[a-z][a-z0-9_]{{0,62}})"
+routes = [
+    re_path(r"^releases/$", Releases.as_view({"get": "list", "post": "create"}), name="releases"),
+    re_path(rf"^releases/{_ID}/$", Releases.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}), name="release"),
+    *(re_path(rf"^releases/{_ID}/{verb}/$", Releases.as_view({"post": verb}), name=f"release-{verb}") for verb in ("start", "hold", "resume", "abort")),
+    re_path(rf"^releases/{_ID}/events/$", Releases.as_view({"get": "events"}), name="release-events"),
+    *(re_path(rf"{_RUN}/{verb}/$", Runs.as_view({"post": verb}), name=f"activity-{verb}") for verb in ("stop", "retry", "ignore", "fail", "skip", "succeed")),
+    re_path(rf"{_RUN}/log/$", Runs.as_view({"get": "log"}), name="activity-log"),
+    re_path(r"^processes/(?P<id>[a-z][a-z0-9_]{0,62})/evaluate/$", Evaluate.as_view(), name="process-evaluate"),
+]

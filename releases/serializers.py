@@ -1,0 +1,304 @@
+"""The shapes of releases in the API: bodies that come in, and what the description says of the answers that `releases/detail.py` writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from processes.problems import did_you_mean
+from releases import states
+from relorch.lib import secrets
+from relorch.lib.rest import InstantField
+
+LONGEST_REASON = 10_000
+RELEASE_STATES = [str(state) for state in states.Release]
+RUN_STATES = [str(state) for state in states.Run]
+PHASE_STATES = ["pending", "running", "waiting", "on_hold", "interrupted", "satisfied", "skipped", "bad"]
+STATES = sorted({*RUN_STATES, *RELEASE_STATES})
+
+
+class Body(serializers.Serializer[Any]):
+    """A body whose every key is known: a slip of the pen must not be taken for a wish for the default."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """With a problem for each unknown key, beside those of the known ones."""
+        unknown = {}
+        if isinstance(data, dict):
+            unknown = {key: f'There is no key "{key}" here.{did_you_mean(str(key), self.fields)}' for key in data if key not in self.fields}
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if unknown and isinstance(error.detail, dict):
+                raise serializers.ValidationError(error.detail | _unknown(unknown)) from None
+            raise
+        if unknown:
+            raise serializers.ValidationError(_unknown(unknown))
+        return value
+
+
+def _unknown(messages: dict[str, str]) -> dict[str, Any]:
+    return {str(key): [serializers.ErrorDetail(message, code="unknown_key")] for key, message in messages.items()}
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class ValuesField(serializers.DictField):
+    """Values by name. `{"$secret": true}` stands for a stored secret; the key `$secret` means nothing else."""
+
+    child = serializers.JSONField(allow_null=True)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Nobody hands in what only we can have stored."""
+        values = super().to_internal_value(data)
+        wrong = {name: ['The key "$secret" is reserved; give the secret itself as text.'] for name, value in values.items() if _speaks_of_secrets(value)}
+        if wrong:
+            raise serializers.ValidationError(wrong, code="reserved_key")
+        return values
+
+
+def _speaks_of_secrets(value: Any) -> bool:
+    if secrets.is_hidden(value):
+        return False
+    if isinstance(value, dict):
+        return secrets.MARK in value or any(_speaks_of_secrets(item) for item in value.values())
+    return isinstance(value, list) and any(_speaks_of_secrets(item) for item in value)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class InputSetField(serializers.Field[Any, Any, Any, Any]):
+    """An input set of the process, by its number or its name."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """A number or a name."""
+        if isinstance(data, bool) or not isinstance(data, int | str):
+            raise serializers.ValidationError("The number or the name of an input set.", code="wrong_type")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        """As it is."""
+        return value
+
+
+class ReleaseCreateShape(Body):
+    """What a release is made with: a process, or another release to be like."""
+
+    process = serializers.CharField(required=False, help_text="The id of the process.")
+    like = serializers.IntegerField(required=False, help_text="A release whose process, name and inputs are taken where nothing else is said.")
+    version = serializers.IntegerField(required=False, min_value=1, help_text="A published version; else the newest.")
+    name = serializers.CharField(required=False, allow_blank=True, max_length=200)
+    inputs = ValuesField(required=False)
+    input_set = InputSetField(required=False, help_text="Its values, under those of `inputs`.")
+    start = serializers.BooleanField(required=False, default=False, help_text="Start at once; else it is a draft.")
+
+
+class ReleasePatchShape(Body):
+    """What of a draft is to be changed."""
+
+    name = serializers.CharField(required=False, max_length=200)
+    inputs = ValuesField(required=False, help_text='Replaces them all; `{"$secret": true}` keeps a secret.')
+
+
+class ReasonBody(Body):
+    """Why."""
+
+    # Missing and blank ones are refused by the verb, after the state (409 comes before 422).
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=LONGEST_REASON, help_text="Kept in the audit trail.")
+
+
+class RetryBody(ReasonBody):
+    """What a retry takes."""
+
+    inputs = ValuesField(required=False, help_text="Merged over the resolved `with`, or over the inputs of a subprocess, from this attempt on.")
+    process = serializers.CharField(required=False, help_text="Of a subprocess: the process that the new attempt runs.")
+
+
+class OutputsBody(ReasonBody):
+    """What ignoring and overriding take."""
+
+    outputs = ValuesField(required=False, help_text="Substitute outputs.")
+
+
+class MoveShape(serializers.Serializer[Any]):
+    """One run, or with `activity` null the release itself, that moves."""
+
+    release = serializers.IntegerField()
+    activity = serializers.CharField(allow_null=True)
+    to = serializers.ChoiceField(STATES)
+
+    def get_fields(self) -> dict[str, Any]:
+        """`from` is a word of the language."""
+        return {**super().get_fields(), "from": serializers.ChoiceField(STATES)}
+
+
+class PreviewShape(serializers.Serializer[Any]):
+    """What a verb would do."""
+
+    will = MoveShape(many=True)
+
+
+class ReleaseShape(serializers.Serializer[Any]):
+    """A release in a list."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    process = serializers.CharField()
+    version = serializers.IntegerField(allow_null=True)
+    state = serializers.ChoiceField(RELEASE_STATES)
+    reason = serializers.CharField()
+    starter = serializers.EmailField()
+    root = serializers.IntegerField()
+    level = serializers.IntegerField()
+    created_at = InstantField()
+    scheduled_for = InstantField(allow_null=True)
+    started_at = InstantField(allow_null=True)
+    finished_at = InstantField(allow_null=True)
+    held_at = InstantField(allow_null=True)
+    held_by = serializers.IntegerField(allow_null=True, help_text="The release where hold was put.")
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="State of activities -> how many.")
+    needs_attention = serializers.BooleanField(help_text="Something is on hold or interrupted: a person must choose.")
+    waiting_for_people = serializers.IntegerField(help_text="How many activities wait for a decision.")
+
+
+class ParentShape(serializers.Serializer[Any]):
+    """Where a child release belongs."""
+
+    release = serializers.IntegerField()
+    activity = serializers.CharField()
+
+
+class PhaseShape(serializers.Serializer[Any]):
+    """A phase of a release."""
+
+    id = serializers.CharField()
+    name = serializers.CharField()
+    state = serializers.ChoiceField(PHASE_STATES)
+    skipped_because = serializers.CharField(allow_null=True)
+    causes = serializers.ListField(child=serializers.CharField())
+    depends_on = serializers.ListField(child=serializers.CharField())
+    owners = serializers.ListField(child=serializers.CharField())
+    started_at = InstantField(allow_null=True)
+    finished_at = InstantField(allow_null=True)
+    outputs = serializers.DictField()
+    message = serializers.CharField()
+    done = serializers.IntegerField()
+    total = serializers.IntegerField()
+
+
+class AttemptShape(serializers.Serializer[Any]):
+    """One try of an activity."""
+
+    number = serializers.IntegerField()
+    state = serializers.ChoiceField(RUN_STATES)
+    queued_at = InstantField()
+    next_at = InstantField(allow_null=True)
+    started_at = InstantField(allow_null=True)
+    finished_at = InstantField(allow_null=True)
+    asked_at = InstantField(allow_null=True)
+    due_at = InstantField(allow_null=True)
+    code = serializers.CharField()
+    message = serializers.CharField()
+    inputs = serializers.DictField(allow_null=True)
+    outputs = serializers.DictField()
+    effect = serializers.CharField()
+    lost = serializers.IntegerField()
+    worker = serializers.CharField()
+    may_still_run = serializers.BooleanField()
+
+
+class RunShape(serializers.Serializer[Any]):
+    """An activity of a release."""
+
+    id = serializers.CharField()
+    phase = serializers.CharField()
+    name = serializers.CharField()
+    type = serializers.CharField()
+    connector = serializers.CharField(allow_null=True)
+    depends_on = serializers.ListField(child=serializers.CharField())
+    owners = serializers.ListField(child=serializers.CharField())
+    state = serializers.ChoiceField(RUN_STATES)
+    outcome = serializers.CharField(allow_null=True)
+    skipped_because = serializers.CharField(allow_null=True)
+    causes = serializers.ListField(child=serializers.CharField())
+    cause_count = serializers.IntegerField()
+    overridden = serializers.BooleanField()
+    started_at = InstantField(allow_null=True)
+    finished_at = InstantField(allow_null=True)
+    code = serializers.CharField()
+    message = serializers.CharField()
+    outputs = serializers.DictField()
+    attempts = AttemptShape(many=True)
+    children = serializers.ListField(child=serializers.IntegerField(), help_text="Child releases, one for each attempt.")
+
+
+class WaitShape(serializers.Serializer[Any]):
+    """Somebody or something that a release waits for."""
+
+    activity = serializers.CharField()
+    release = serializers.IntegerField()
+    kind = serializers.ChoiceField(["person", "machine", "time", "signal", "lock", "child", "hold"])
+    who = serializers.ListField(child=serializers.CharField())
+    verb = serializers.CharField()
+    verbs = serializers.ListField(child=serializers.CharField())
+    since = InstantField(allow_null=True)
+    until = InstantField(allow_null=True)
+    child = serializers.IntegerField(required=False)
+
+
+class ReleaseDetailShape(ReleaseShape):
+    """A release, whole."""
+
+    parent = ParentShape(allow_null=True)
+    inputs = serializers.DictField()
+    variables = serializers.DictField()
+    outputs = serializers.DictField()
+    phases = PhaseShape(many=True)
+    activities = RunShape(many=True)
+    waiting_for = WaitShape(many=True)
+
+
+class ReleaseMovedShape(ReleaseShape):
+    """A release after a verb, and what the verb moved at once."""
+
+    moved = MoveShape(many=True)
+
+
+class RunMovedShape(serializers.Serializer[Any]):
+    """An activity after a verb, and what the verb moved at once."""
+
+    id = serializers.CharField()
+    release = serializers.IntegerField()
+    state = serializers.ChoiceField(RUN_STATES)
+    moved = MoveShape(many=True)
+
+
+class EventShape(serializers.Serializer[Any]):
+    """One thing that happened, from the audit trail."""
+
+    sequence = serializers.IntegerField()
+    verb = serializers.CharField()
+    actor = serializers.CharField()
+    at = InstantField()
+    door = serializers.CharField()
+    subject = serializers.CharField()
+    reason = serializers.CharField(allow_blank=True)
+    data = serializers.DictField()
+
+
+class EvaluateBody(Body):
+    """An expression to try."""
+
+    expression = serializers.CharField(trim_whitespace=False)
+    release = serializers.IntegerField(required=False, help_text="Take the names from this release of the process.")
+
+
+class EvaluatedShape(serializers.Serializer[Any]):
+    """The value, or what is wrong with the expression."""
+
+    value = serializers.JSONField(required=False, allow_null=True)
+    code = serializers.CharField(required=False)
+    severity = serializers.CharField(required=False)
+    message = serializers.CharField(required=False)
+    place = serializers.CharField(required=False)
+    column = serializers.IntegerField(required=False, allow_null=True)
