@@ -184,10 +184,12 @@ def give_up_lost(root: int) -> int:
             work.cursor.execute(
                 """
                 UPDATE releases_attempt SET state = %s, lost = lost + 1, lease_until = NULL, fence = fence + 1, finished_at = %s, code = %s, message = %s
-                WHERE id = %s AND fence = %s AND state = 'running'
+                WHERE id = %s AND fence = %s AND state = 'running' AND lease_until < %s
                 """,
-                (after, None if again else work.at, "" if again else "worker_lost", "" if again else _UNKNOWN, attempt, fence),
+                (after, None if again else work.at, "" if again else "worker_lost", "" if again else _UNKNOWN, attempt, fence, work.at),
             )
+            if not work.cursor.rowcount:
+                continue  # its worker has renewed the lease, which needs no lock of the tree
             work.cursor.execute(
                 "UPDATE releases_activityrun SET state = %s, code = %s, message = %s WHERE id = %s AND state = 'running'",
                 (after, "" if again else "worker_lost", "" if again else _UNKNOWN, run),

@@ -19,8 +19,8 @@ from typing import Any
 import psycopg
 from django.db import connection, transaction
 
-from processes.blueprint import OnFailure, Retry
-from releases import doorbell, scheduler
+from processes.blueprint import ActivityType, OnFailure, Retry
+from releases import aborting, doorbell, scheduler
 from releases import statements as sql
 from releases.flows import PREPARE, Compiled, compiled
 from releases.retrying import delay_before
@@ -275,6 +275,8 @@ class Work:
         """The state of the run after this end of its attempt, and the delay of the next attempt when policy grants one."""
         if end.state is Run.SUCCEEDED:
             return Run.SUCCEEDED, None
+        if end.code == "approval_broken":  # whatever `on_failure` says: nothing goes past a forged approval (S17)
+            return Run.ON_HOLD, None
         activity = self.compiled(end.run.release).steps[end.run.key].activity
         if end.state is Run.FAILED:
             delay = None if end.final else delay_before(activity.retry or Retry(), end.number + 1)
@@ -337,6 +339,8 @@ class Work:
             self.moved(ref, before, after)
             self.say(f"activity.{after}", ref.release, ref.key, because="bad_end", causes=[cause.key])
             self._closed.append(ref)
+            if before == Run.WAITING and flow.steps[ref.key].type is ActivityType.SUBPROCESS:
+                aborting.abort_children(self, ref, f"{cause.key} failed, and the release is to stop at its first failure.")
 
     # --- what becomes ready -------------------------------------------------------------------------------------------------------
 

@@ -216,7 +216,7 @@ def _decide_run(release: Release, row: tuple[Any, ...]) -> Finding:
             error = _text_of(problem)
 
     def apply(work: Work) -> None:
-        phase = _phase_decision(work, phase_run)
+        phase = _phase_decision(work, run)
         if phase is None:
             return
         decision = work.decision_of_run(ref, phase)
@@ -232,11 +232,19 @@ def _decide_run(release: Release, row: tuple[Any, ...]) -> Finding:
     return Finding(apply)
 
 
-def _phase_decision(work: Work, phase_run: int) -> Decision | None:
-    work.cursor.execute("SELECT decided, skipped_because, met FROM releases_phaserun WHERE id = %s", (phase_run,))
-    decided, because, met = work.cursor.fetchone()
-    if not decided:
+def _phase_decision(work: Work, run: int) -> Decision | None:
+    """How the run's phase was decided; None when the run is not to be decided (any more): a person's retry may have reopened what it waits for."""
+    work.cursor.execute(
+        """
+        SELECT phase.decided, phase.skipped_because, phase.met FROM releases_activityrun run JOIN releases_phaserun phase ON phase.id = run.phase_run_id
+        WHERE run.id = %s AND run.state = 'pending' AND run.unmet = 0 AND phase.decided <> ''
+        """,
+        (run,),
+    )
+    found = work.cursor.fetchone()
+    if found is None:
         return None
+    decided, because, met = found
     return Decision(decided == "open", because, json.loads(met) if isinstance(met, str) else met)
 
 

@@ -11,25 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from processes.problems import Problem
+from releases.aborting import abort_children, abort_tree, below, end_attempts
 from releases.downstream import outputs_needed
 from releases.engine import Actor, End, Move, Ref, Work, locked
 from releases.recounting import recount
 from releases.sealing import seal_of
-from releases.states import CLOSED, LIVE, REOPENABLE, Run, Skipped
+from releases.states import LIVE, REOPENABLE, Run, Skipped
 from releases.states import Release as State
 from relorch.lib.errors import Conflict, Invalid
 
 Moves = list[Move]
 _SAY_WHY = "Say why: the reason is kept in the audit trail."
-
-_BELOW = """
-WITH RECURSIVE below AS (
-    SELECT id FROM releases_release WHERE id = %s
-    UNION ALL
-    SELECT child.id FROM releases_release child JOIN releases_activityrun run ON run.id = child.parent_run_id JOIN below ON below.id = run.release_id
-)
-SELECT id FROM below
-"""
 
 
 def hold(*, release: int, actor: Actor, reason: str, preview: bool = False) -> Moves:
@@ -39,7 +31,7 @@ def hold(*, release: int, actor: Actor, reason: str, preview: bool = False) -> M
         _need_reason(reason)
         work.cursor.execute(
             "UPDATE releases_release SET state = 'held', held_by_id = %s, held_at = %s, reason = %s WHERE id = ANY(%s) AND state = 'running' RETURNING id",
-            (release, work.at, reason, _below(work, release)),
+            (release, work.at, reason, below(work, release)),
         )
         for (held,) in sorted(work.cursor.fetchall()):
             work.moves.append(Move(held, "", State.RUNNING, State.HELD))
@@ -55,6 +47,9 @@ def resume(*, release: int, actor: Actor, reason: str = "", preview: bool = Fals
         held_by, held_at = work.cursor.fetchone()
         if held_by != release:
             raise Conflict("held_elsewhere", f"Hold was put on release {held_by}: resume it there.", state=State.HELD, release=held_by)
+        above = _held_above(work, release)
+        if above:
+            raise Conflict("held_elsewhere", f"Release {above[0]} above this one is held too: resume it first.", state=State.HELD, release=above[0])
         work.cursor.execute(
             "UPDATE releases_release SET state = 'running', held_by_id = NULL, held_at = NULL, reason = '' WHERE held_by_id = %s RETURNING id", (release,)
         )
@@ -76,52 +71,26 @@ def resume(*, release: int, actor: Actor, reason: str = "", preview: bool = Fals
     return work.moves
 
 
+def _held_above(work: Work, release: int) -> tuple[int, Any] | None:
+    """Where the release that this one is a child of is held, and since when; None when it is not."""
+    parent_run = work.release(release).parent_run
+    if parent_run is None:
+        return None
+    work.cursor.execute(
+        "SELECT r.held_by_id, r.held_at FROM releases_release r JOIN releases_activityrun run ON run.release_id = r.id WHERE run.id = %s AND r.state = 'held'",
+        (parent_run,),
+    )
+    found: tuple[int, Any] | None = work.cursor.fetchone()
+    return found
+
+
 def abort(*, release: int, actor: Actor, reason: str, preview: bool = False) -> Moves:
     """End everything that is open, children too. Running attempts are told to stop after the commit."""
     with locked(release, actor=actor, preview=preview) as work:
         _must(work, release, LIVE, "aborted")
         _need_reason(reason)
-        _abort_tree(work, release, reason)
+        abort_tree(work, release, reason)
     return work.moves
-
-
-def _abort_tree(work: Work, release: int, reason: str) -> None:
-    work.cursor.execute("SELECT id, state FROM releases_release WHERE id = ANY(%s) AND state IN ('running', 'held')", (_below(work, release),))
-    before = dict(work.cursor.fetchall())
-    _end_attempts(work, "a.release_id = ANY(%(ids)s)", Run.ABORTED, ids=list(before))
-    work.cursor.execute(
-        """
-        UPDATE releases_activityrun run SET state = 'aborted', outcome = '', finished_at = %(at)s, message = %(reason)s
-        FROM (SELECT id, state FROM releases_activityrun WHERE release_id = ANY(%(ids)s) AND NOT state = ANY(%(closed)s)) old
-        WHERE run.id = old.id RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, old.state
-        """,
-        {"at": work.at, "reason": reason, "ids": list(before), "closed": sorted(CLOSED)},
-    )
-    for *place, was in work.cursor.fetchall():
-        ref = Ref(*place)
-        work.moved(ref, was, Run.ABORTED)
-        work.say("activity.aborted", ref.release, ref.key)
-    work.cursor.execute(
-        "UPDATE releases_release SET state = 'aborted', finished_at = %s, reason = %s, held_by_id = NULL, held_at = NULL WHERE id = ANY(%s)",
-        (work.at, reason, list(before)),
-    )
-    for one, was in sorted(before.items()):
-        work.forget(one)
-        work.moves.append(Move(one, "", was, State.ABORTED))
-        work.say("release.aborted", one, reason=reason)
-    work.stir(work.release(release).root)
-
-
-def _end_attempts(work: Work, where: str, state: Run, **params: Any) -> None:
-    """Close open attempts; the fence moves on, so that what a worker still answers is refused."""
-    work.cursor.execute(
-        f"""
-        UPDATE releases_attempt a SET state = %(state)s, finished_at = %(at)s, lease_until = NULL, poll_at = NULL, fence = a.fence + 1,
-            stop_asked_at = CASE WHEN a.state = 'running' OR a.reference IS NOT NULL THEN %(at)s END
-        WHERE {where} AND a.state IN ('queued', 'running', 'waiting')
-        """,  # noqa: S608 - `where` is one of the texts in this module
-        {"state": state, "at": work.at, **params},
-    )
 
 
 def stop(*, release: int, activity: str, actor: Actor, reason: str, preview: bool = False) -> Moves:
@@ -148,8 +117,10 @@ def retry(
             raise Invalid("not_a_subprocess", f"{activity} is no subprocess: it cannot be retried by running another process.")
         _reopen(work, release)
         if inputs or process:
-            changes = json.dumps({"inputs": dict(inputs or {}), **({"process": process} if process else {})})
-            work.cursor.execute("UPDATE releases_activityrun SET changes = %s::json WHERE id = %s", (changes, ref.id))
+            work.cursor.execute("SELECT changes FROM releases_activityrun WHERE id = %s", (ref.id,))
+            earlier = _object(work.cursor.fetchone()[0])
+            changes = {**earlier, "inputs": {**earlier.get("inputs", {}), **(inputs or {})}, **({"process": process} if process else {})}
+            work.cursor.execute("UPDATE releases_activityrun SET changes = %s::json WHERE id = %s", (json.dumps(changes), ref.id))
         work.say("activity.retried", release, activity, reason=reason, inputs=sorted(inputs or {}), process=process)
         _pending_again(work, release, activity)
         work.cursor.execute("SELECT attempt_count FROM releases_activityrun WHERE id = %s", (ref.id,))
@@ -161,6 +132,11 @@ def retry(
             _to_pending(work, ref, state)
             recount(work, release)
     return work.moves
+
+
+def _object(value: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
+    return found
 
 
 def _to_pending(work: Work, ref: Ref, state: Run) -> None:
@@ -211,6 +187,11 @@ def _reopen(work: Work, release: int) -> None:
     work.cursor.execute("UPDATE releases_release SET state = 'running', finished_at = NULL, outputs = NULL WHERE id = %s", (release,))
     work.moves.append(Move(release, "", row.state, State.RUNNING))
     work.say("release.reopened", release)
+    above = _held_above(work, release)
+    if above:
+        work.cursor.execute("UPDATE releases_release SET state = 'held', held_by_id = %s, held_at = %s WHERE id = %s", (above[0], work.at, release))
+        work.moves.append(Move(release, "", State.RUNNING, State.HELD))
+        work.say("release.held", release, reason="The release above it is held.")
     work.forget(release)
 
 
@@ -230,11 +211,12 @@ def _parent_waits_again(work: Work, run: int, child: int) -> None:
     work.cursor.execute(
         """
         INSERT INTO releases_attempt (run_id, release_id, root_id, number, state, lane, key, fence, worker, lost, effect, queued_at, started_at, reference,
-            code, message, bound_hash, seal)
-        SELECT run_id, release_id, root_id, number + 1, 'queued', lane, gen_random_uuid(), 0, '', 0, effect, %s, %s, reference, '', '', '', ''
-        FROM releases_attempt WHERE id = %s RETURNING id
+            due_at, code, message, bound_hash, seal)
+        SELECT run_id, release_id, root_id, number + 1, 'queued', lane, gen_random_uuid(), 0, '', 0, effect, %(at)s, %(at)s, reference,
+            %(at)s + %(timeout)s * interval '1 second', '', '', '', ''
+        FROM releases_attempt WHERE id = %(attempt)s RETURNING id
         """,
-        (work.at, work.at, attempt),
+        {"at": work.at, "attempt": attempt, "timeout": work.compiled(ref.release).steps[ref.key].activity.timeout},
     )
     again = work.cursor.fetchone()[0]
     work.cursor.execute(
@@ -294,29 +276,37 @@ def succeed(*, release: int, activity: str, actor: Actor, reason: str, outputs: 
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.ON_HOLD, Run.WAITING, Run.INTERRUPTED}, "overridden")
         _need_reason(reason)
-        work.cursor.execute("SELECT id FROM releases_attempt WHERE run_id = %s ORDER BY number DESC LIMIT 1", (ref.id,))
-        attempt = work.cursor.fetchone()
         _leave_waiting(work, ref, Run.SKIPPED, reason)
         work.cursor.execute("UPDATE releases_activityrun SET overridden = true WHERE id = %s", (ref.id,))
-        if attempt:
-            decision = {"override": actor.name, "reason": reason}
-            work.cursor.execute(
-                "UPDATE releases_attempt SET decision = %s::json, seal = %s WHERE id = %s", (json.dumps(decision), seal_of(attempt[0], decision), attempt[0])
-            )
+        work.cursor.execute("SELECT id FROM releases_attempt WHERE run_id = %s ORDER BY number DESC LIMIT 1", (ref.id,))
+        attempt = (work.cursor.fetchone() or _attempt_to_bear_the_seal(work, ref))[0]
+        decision = {"override": actor.name, "reason": reason}
+        work.cursor.execute(
+            "UPDATE releases_attempt SET decision = %s::json, seal = %s WHERE id = %s", (json.dumps(decision), seal_of(attempt, decision), attempt)
+        )
         _close_by_hand(work, ref, state, Run.SUCCEEDED, reason, outputs=outputs or {}, verb="activity.overridden")
     return work.moves
 
 
-def abort_children(work: Work, ref: Ref, reason: str) -> None:
-    """What ends a run that waits for a child ends the child first (S12)."""
-    work.cursor.execute("SELECT id FROM releases_release WHERE parent_run_id = %s AND state IN ('running', 'held')", (ref.id,))
-    for (child,) in work.cursor.fetchall():
-        _abort_tree(work, child, reason)
+def _attempt_to_bear_the_seal(work: Work, ref: Ref) -> tuple[int]:
+    """A run whose `if` could not be evaluated has had no attempt; who succeeds it by hand is kept on one that was skipped."""
+    step = work.compiled(ref.release).steps[ref.key]
+    work.cursor.execute(
+        """
+        INSERT INTO releases_attempt (run_id, release_id, root_id, number, state, lane, key, fence, worker, lost, effect, queued_at, finished_at,
+            code, message, bound_hash, seal)
+        VALUES (%s, %s, %s, 1, 'skipped', %s, gen_random_uuid(), 0, '', 0, %s, %s, %s, '', '', '', '') RETURNING id
+        """,
+        (ref.id, ref.release, ref.root, step.lane, step.effect, work.at, work.at),
+    )
+    made: tuple[int] = work.cursor.fetchone()
+    work.cursor.execute("UPDATE releases_activityrun SET attempt_count = 1 WHERE id = %s", (ref.id,))
+    return made
 
 
 def _leave_waiting(work: Work, ref: Ref, state: Run, reason: str) -> None:
     abort_children(work, ref, reason)
-    _end_attempts(work, "a.run_id = %(run)s", state, run=ref.id)
+    end_attempts(work, "a.run_id = %(run)s", state, run=ref.id)
 
 
 def _close_by_hand(work: Work, ref: Ref, was: Run, state: Run, reason: str, *, outputs: Mapping[str, Any] | None = None, verb: str = "") -> None:
@@ -333,12 +323,6 @@ def _close_by_hand(work: Work, ref: Ref, was: Run, state: Run, reason: str, *, o
 
 def _read_downstream(work: Work, ref: Ref, outputs: Mapping[str, Any]) -> list[Any]:
     return outputs_needed(work.compiled(ref.release).flow.blueprint, ref.key, outputs)
-
-
-def _below(work: Work, release: int) -> list[int]:
-    """This release and all below it."""
-    work.cursor.execute(_BELOW, (release,))
-    return [row[0] for row in work.cursor.fetchall()]
 
 
 def _must(work: Work, release: int, states: frozenset[State] | set[State], what: str) -> None:

@@ -39,7 +39,8 @@ def perform(claim: Claim, at: datetime, *, version: int) -> End | Wait:
     """Run one claimed attempt to its end, or to where it waits. Nothing that a connector does can raise out of here."""
     step = compiled(version).steps[claim.run.key]
     try:
-        if step.is_plain and step.lane == Attempt.ENGINE:
+        # a later attempt may have been given other inputs by the person who retried
+        if step.is_plain and step.lane == Attempt.ENGINE and claim.number == 1:
             return _answer(claim, step, _call(claim, step, dict(step.activity.arguments), at, []), None, [])
         return _with_names(claim, step, at)
     except ExpressionError as error:

@@ -10,11 +10,11 @@ from typing import Any
 from django.db import connection
 
 from releases import doorbell, evaluating
+from releases.aborting import abort_children
 from releases.attempts import Wait, claim_of, exchange, give_up_lost
 from releases.draining import worker_name
 from releases.engine import End, locked
 from releases.models import Attempt
-from releases.operating import abort_children
 from releases.running import finish_waiting
 from releases.states import Run
 
@@ -87,8 +87,10 @@ def come_due(attempt_id: int) -> None:
         _answer(attempt, _now())
         return
     with locked(run.release_id) as work:
-        claim = claim_of(Attempt.objects.select_related("run").get(pk=attempt_id))
-        if attempt.due_at is None or attempt.due_at > work.at or work.release(run.release_id).state != "running":
+        # as it is under the lock: it may have ended, or its date may have moved by the time held
+        attempt = Attempt.objects.select_related("run").get(pk=attempt_id)
+        claim = claim_of(attempt)
+        if attempt.state != Run.WAITING or attempt.due_at is None or attempt.due_at > work.at or work.release(run.release_id).state != "running":
             return
         if run.type == "manual":
             end = End(claim.attempt, claim.run, Run.EXPIRED, claim.fence, Run.WAITING, code="no_answer", message="Nobody decided in time.", number=claim.number)
