@@ -133,9 +133,10 @@ def test_half_finished_drafts_are_saved_and_their_problems_shown(client: Client,
     assert Process.objects.get().name == "Half"
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
+def test_what_cannot_be_read_is_said_and_not_stored(client: Client, owner: User) -> None:
+    process = factories.process("shop", actor=owner)
+    _, fields = page(client, change(process))
+    for name, value, said in (
         ("draft_activities-0-rest", "nonsense: 1", "nonsense"),
         ("draft_activities-0-rest", "timeout: [", "Line"),
         ("draft_activities-0-arguments", "- a", "mapping"),
@@ -144,15 +145,10 @@ def test_half_finished_drafts_are_saved_and_their_problems_shown(client: Client,
         ("draft_phases-0-name", "x" * 201, "at most 200"),
         ("inputs", "v: {type: strin}", "string"),
         ("rules", "a: b", "list"),
-    ],
-)
-def test_what_cannot_be_read_is_said_and_not_stored(client: Client, owner: User, name: str, value: str, said: str) -> None:
-    process = factories.process("shop", actor=owner)
-    _, fields = page(client, change(process))
-    response = client.post(change(process), fields | {name: value})
-    assert response.status_code == 200
-    assert said in response.content.decode()
-    assert value in unescape(response.content.decode())
+    ):
+        html = client.post(change(process), fields | {name: value}).content.decode()
+        assert said in html, (name, value)
+        assert value in unescape(html), (name, value)
     assert Process.objects.get().revision == 1
 
 
@@ -204,13 +200,13 @@ def test_the_list_says_what_there_is_with_constant_queries(client: Client, owner
     with CaptureQueriesContext(connection) as captured:
         html, _ = page(client, LIST)
     few = len(captured)
-    grow(range(2, 12))
+    grow(range(2, 7))
     client.get(LIST)
     with CaptureQueriesContext(connection) as captured:
         html, _ = page(client, LIST)
-    assert "process11" in html
+    assert "process6" in html
     assert len(captured) == few
-    assert "process1<" not in page(client, f"{LIST}?q=process7")[0]
+    assert "process1<" not in page(client, f"{LIST}?q=process5")[0]
 
 
 def test_only_what_may_be_seen_is_there_and_only_who_may_edit_gets_a_form(client: Client, owner: User) -> None:
