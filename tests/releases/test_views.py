@@ -19,7 +19,7 @@ from relorch.accounts.models import User
 from tests import factories
 from tests.releases.driving import run_on, started
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 FRAGMENT = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
@@ -40,7 +40,7 @@ def client_of(person: User) -> Client:
 
 
 @pytest.fixture
-def owner(transactional_db: None) -> User:
+def owner(db: None) -> User:
     return factories.person("olga", author=True)
 
 
