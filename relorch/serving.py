@@ -180,8 +180,8 @@ def only_one(home: Path) -> Iterator[IO[str]]:
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; Unavailable when the port is taken or the host is not ours."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(family, kind)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, kind, protocol)  # without the protocol asyncio does not turn Nagle's delay off: 40 ms an answer
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(512)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -32,6 +33,19 @@ def test_ready_says_its_address_in_one_line(served: Served) -> None:
     assert (status, json.loads(body)["checks"]) == (200, {"database": "ok", "migrations": "ok", "broker": "ok", "worker": "ok"})
     assert served.get("/healthz")[0] == 200
     assert served.first_line.count("\n") == 1
+
+
+def test_an_answer_is_not_held_back(served: Served) -> None:
+    """Nagle's delay would cost 40 ms on a kept connection."""
+    connection = http.client.HTTPConnection(served.address.removeprefix("http://"), timeout=5)
+    took = []
+    for _ in range(20):
+        began = time.monotonic()
+        connection.request("GET", "/healthz")
+        connection.getresponse().read()
+        took.append(time.monotonic() - began)
+    connection.close()
+    assert min(took[1:]) < 0.03
 
 
 def test_keys_are_for_the_owner_alone(served: Served) -> None:
