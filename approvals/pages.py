@@ -15,6 +15,7 @@ from approvals.models import SignOff
 from approvals.querysets import Item, items_of
 from processes.blueprint import Variable
 from processes.quorum import Vote, verdict
+from processes.value_fields import label_of
 from releases.flows import compiled
 from releases.models import Attempt
 from releases.states import LIVE, Run
@@ -136,7 +137,7 @@ class Question:
     def filled(self) -> list[Value]:
         """What people entered, by the fields' names."""
         values = self.attempt.filled or {}
-        return [_value(spec.name or name, values[name]) for name, spec in self.specs.items() if name in values]
+        return [_value(label_of(name, spec), values[name]) for name, spec in self.specs.items() if name in values]
 
     @cached_property
     def votes(self) -> list[SignOff]:

@@ -60,9 +60,14 @@ class ValueForm(forms.Form):
             self.add_error(name if name in self.fields else None, problem.message)
 
 
+def label_of(name: str, spec: Variable) -> str:
+    """What people read beside a value."""
+    return spec.name or name.replace("_", " ").capitalize()
+
+
 def _field(name: str, spec: Variable) -> forms.Field:
     help_text = spec.description or _HINTS.get(spec.type, "")
-    common: dict[str, Any] = {"label": spec.name or name.replace("_", " ").capitalize(), "required": spec.required, "help_text": help_text}
+    common: dict[str, Any] = {"label": label_of(name, spec), "required": spec.required, "help_text": help_text}
     if spec.type is ValueType.BOOLEAN:
         return forms.BooleanField(**common | {"required": False})
     options = [(_option(option), _option(option)) for option in spec.options]
