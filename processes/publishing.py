@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Max
 
-from processes import reading, soundness
+from processes import reading, soundness, unbuilt
 from processes.blueprint import Blueprint
 from processes.drafts import document_of
 from processes.editing import draft_locked, record, revision_tag, unstorable
@@ -27,7 +27,9 @@ def problems_of(document: dict[str, Any], *, actor: Any = None) -> list[Problem]
 
 def problems_in(found: reading.Reading, *, actor: Any = None) -> list[Problem]:
     """The same for what was read already: what could not be read, and what can be said of the rest (S27: one kind never hides the other)."""
-    unsound = soundness.problems(found.blueprint, world(found.blueprint, actor)) if isinstance(found.blueprint, Blueprint) else []
+    unsound: list[Problem] = []
+    if isinstance(found.blueprint, Blueprint):
+        unsound = [*soundness.problems(found.blueprint, world(found.blueprint, actor)), *unbuilt.problems(found.blueprint)]
     return [*found.problems, *unstorable(found), *found.located(unsound)]
 
 

@@ -50,7 +50,7 @@ def prepare(parent: Release, activity: Activity, ref: Ref, attempt: int, number:
         level=parent.level + 1,
         process=version.process,
         version=version,
-        name=f"{parent.name}: {activity.label}" if number == 1 else f"{parent.name}: {activity.label} ({number})",
+        name=planning.shortened(f"{parent.name}: {activity.label}" if number == 1 else f"{parent.name}: {activity.label} ({number})"),
         starter=parent.starter,
         state=State.RUNNING,
         started_at=at,

@@ -26,6 +26,7 @@ from relorch.lib import secrets
 from relorch.lib.errors import Conflict, Invalid
 
 MOST_LEVELS = 5
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,11 @@ def knows(kind: str, name: str) -> bool:
     if kind == "user":
         return get_user_model().objects.filter(email__iexact=name, is_active=True).exists()
     return Group.objects.filter(name=name).exists()
+
+
+def shortened(name: str) -> str:
+    """A release's name within what its column holds; the end tells releases apart, so the middle goes."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 61]}…{name[-60:]}"
 
 
 def values_for(release: Release, blueprint: Blueprint, given: Mapping[str, Any], *, form: bool = False) -> Values:
@@ -155,7 +161,7 @@ def _fresh(process: Process, version: ProcessVersion, starter: Any, name: str) -
         root_id=identity,
         process=process,
         version=version,
-        name=name or f"{process} {identity}",
+        name=shortened(name or f"{process} {identity}"),
         starter=starter,
         state=State.RUNNING,
         started_at=at,
@@ -223,9 +229,7 @@ def moves_of_start(*, release: Release, actor: Actor, preview: bool = False) -> 
     return work.moves
 
 
-def change_draft(
-    *, release: Release, actor: Actor, seen: Callable[[Release], None], name: str | None = None, given: Mapping[str, Any] | None = None
-) -> Release:
+def change_draft(*, release: Release, actor: Actor, seen: Callable[[Release], None], name: str | None = None, given: Mapping[str, Any] | None = None) -> None:
     """Change a draft's name, or replace its inputs (a secret that comes back hidden keeps its value). `seen` may refuse the row as it is under the lock."""
     with engine.locked(release.pk, actor=actor) as work:
         now = Release.objects.select_related("process", "version", "starter").get(pk=release.pk)
@@ -242,7 +246,6 @@ def change_draft(
         if changed:
             now.save(update_fields=changed)
             work.say("release.changed", now.pk, changed=changed)
-    return now
 
 
 def delete_draft(*, release: Release, actor: Actor, seen: Callable[[Release], None] | None = None) -> None:

@@ -1,0 +1,60 @@
+"""Keys of the process file that are read, kept and shown, but not carried out by this version: said before anybody relies on them. Pure.
+
+What would weaken a control if it were left out blocks publishing; the rest is a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from processes.blueprint import Activity, Blueprint, Phase, ValueType
+from processes.problems import Problem, Severity, pointer
+
+CODE = "not_carried_out"
+
+
+def problems(blueprint: Blueprint) -> list[Problem]:
+    """One problem for each place that asks for something this version does not do yet."""
+    return [
+        problem
+        for n, phase in enumerate(blueprint.phases)
+        for problem in (
+            *_of_lock(phase, pointer("phases", n)),
+            *(found for m, activity in enumerate(phase.activities) for found in _of_activity(activity, pointer("phases", n, "activities", m))),
+        )
+    ]
+
+
+def _of_lock(item: Phase | Activity, place: str) -> Iterator[Problem]:
+    if item.lock is not None:
+        yield _warning(f"{place}/lock", "Locks are not held yet: two releases may be here at once.")
+
+
+def _of_activity(activity: Activity, place: str) -> Iterator[Problem]:
+    yield from _of_lock(activity, place)
+    if activity.respects_freeze:
+        yield _warning(f"{place}/respects_freeze", "There are no freezes yet: this activity starts at any time.")
+    for n, task in enumerate(activity.tasks):
+        if task.required is not False:
+            yield _warning(f"{place}/tasks/{n}/required", "Tasks are shown and not ticked off yet: an approval does not wait for this one.")
+    for name, field in activity.fields.items():
+        if field.type is ValueType.FILE:
+            say = _error if field.required or field.required_if else _warning
+            yield say(f"{place}/fields/{name}", "Files cannot be attached to a form yet: ask for a link instead.")
+    approval = activity.approval
+    if approval is not None:
+        if approval.reauthenticate:
+            yield _error(
+                f"{place}/approval/reauthenticate",
+                "People are not asked for their password again yet; without that this approval would be weaker than it says.",
+            )
+        if approval.reminders or approval.escalate:
+            yield _warning(f"{place}/approval", "Reminders and escalation are not sent yet; `due` and `on_expiry` are kept.")
+
+
+def _warning(place: str, message: str) -> Problem:
+    return Problem(CODE, message, place, Severity.WARNING)
+
+
+def _error(place: str, message: str) -> Problem:
+    return Problem(CODE, message, place)

@@ -1,0 +1,38 @@
+"""What this version reads but does not do is said at publish, and blocks where a control would be weaker than written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from processes.blueprint import Blueprint
+from processes.problems import Severity
+from processes.unbuilt import problems
+
+
+def with_activity(**keys: Any) -> Blueprint:
+    """A process of one manual activity with these keys."""
+    return Blueprint.model_validate({"id": "p", "phases": [{"id": "a", "activities": [{"id": "b", "type": "manual", **keys}]}]})
+
+
+@pytest.mark.parametrize(
+    ("keys", "place", "severity"),
+    [
+        ({"lock": "eu"}, "/lock", Severity.WARNING),
+        ({"respects_freeze": True}, "/respects_freeze", Severity.WARNING),
+        ({"tasks": [{"id": "t", "required": True}]}, "/tasks/0/required", Severity.WARNING),
+        ({"fields": {"report": {"type": "file", "required": True}}}, "/fields/report", Severity.ERROR),
+        ({"fields": {"report": {"type": "file"}}}, "/fields/report", Severity.WARNING),
+        ({"approval": {"reauthenticate": True}}, "/approval/reauthenticate", Severity.ERROR),
+        ({"approval": {"reminders": ["1h"]}}, "/approval", Severity.WARNING),
+    ],
+)
+def test_said_at_its_place(keys: dict[str, Any], place: str, severity: Severity) -> None:
+    (found,) = problems(with_activity(**keys))
+    assert (found.code, found.place, found.severity) == ("not_carried_out", f"/phases/0/activities/0{place}", severity)
+
+
+def test_what_is_carried_out_is_not_said() -> None:
+    keys = {"fields": {"summary": {"type": "text", "required": True}}, "tasks": [{"id": "t"}], "approval": {"due": "1h", "exclude": ["starter"]}}
+    assert problems(with_activity(**keys)) == []
