@@ -13,9 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from approvals import packets, signing
-from approvals.cases import attempts_with_release, cases_of
+from approvals.cases import attempts_with_release
 from approvals.deciding import case_of
 from approvals.models import SignOff
+from approvals.querysets import cases_of
 from approvals.serializers import GivenVoteShape, PendingShape, SignOffBody, SignOffsShape, vote_of
 from processes.blueprint import Approval
 from processes.quorum import may_decide
@@ -68,10 +69,11 @@ class SignOffs(Resources):
         body = SignOffBody(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = body.validated_data
+        person: Any = request.user
         signed = signing.sign_off(
             release=release.pk,
             activity=activity,
-            person=request.user,
+            person=person,
             actor=actor_of(request),
             decision=wanted["decision"],
             comment=wanted["comment"],
@@ -81,7 +83,7 @@ class SignOffs(Resources):
             address=request.META.get("REMOTE_ADDR") or None,
         )
         vote = signed.sign_off
-        vote.person = request.user
+        vote.person = person
         return Response({"id": vote.pk, **vote_of(vote), "verdict": signed.verdict}, status=201 if signed.is_first else 200)
 
 
@@ -97,7 +99,7 @@ class Pending(Resources):
         if getattr(self, "swagger_fake_view", False):
             return rows.none()
         newest = Attempt.objects.filter(run=OuterRef("pk"), number=OuterRef("attempt_count"))
-        voted = SignOff.objects.filter(attempt__run=OuterRef("pk"), attempt__number=OuterRef("attempt_count"), person=self.request.user, stale=False)
+        voted = SignOff.objects.filter(attempt__run=OuterRef("pk"), attempt__number=OuterRef("attempt_count"), person=self.request.user.pk, stale=False)
         return (
             rows.waiting_for(self.request.user)
             .annotate(attempt=Subquery(newest.values("pk")[:1]), due=Subquery(newest.values("due_at")[:1]), vote=Subquery(voted.values("pk")[:1]))

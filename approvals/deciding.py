@@ -50,18 +50,19 @@ def case_of(attempt: Attempt, votes: Sequence[SignOff] | None = None) -> Case:
         reject_when=approval.reject_when,
         excluded=frozenset(excluded(attempt, approval)),
     )
-    return Case(
-        approval,
-        rule,
-        tuple(
-            Vote(
-                person=vote.person.email,
-                approve=vote.decision == SignOff.Decision.APPROVE,
-                for_=vote.for_person.email if vote.for_person else None,
-                stale=vote.stale,
-            )
-            for vote in cast
-        ),
+    return Case(approval, rule, votes_in(cast))
+
+
+def votes_in(cast: Sequence[SignOff]) -> tuple[Vote, ...]:
+    """The rows as votes; wants `person` and `for_person` selected."""
+    return tuple(
+        Vote(
+            person=vote.person.email,
+            approve=vote.decision == SignOff.Decision.APPROVE,
+            for_=vote.for_person.email if vote.for_person else None,
+            stale=vote.stale,
+        )
+        for vote in cast
     )
 
 

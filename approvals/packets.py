@@ -35,4 +35,6 @@ def current_hash(attempt: Attempt) -> str:
 def stored(attempt: Attempt, at: datetime) -> Packet:
     """The packet as it is now, kept with the first vote on it."""
     content = content_of(attempt)
-    return Packet.objects.get_or_create(attempt=attempt, hash=hash_of(content), defaults={"content": content, "created_at": at})[0]
+    digest = hash_of(content)
+    # under the tree's lock nobody else writes one: no savepoints
+    return Packet.objects.filter(attempt=attempt, hash=digest).first() or Packet.objects.create(attempt=attempt, hash=digest, content=content, created_at=at)

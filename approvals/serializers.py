@@ -96,6 +96,6 @@ class SignOffBody(serializers.Serializer[Any]):
 def vote_of(vote: SignOff) -> dict[str, Any]:
     """`{by, for?, decision, comment, at, door, stale}`; wants `person` and `for_person` selected."""
     shown: dict[str, Any] = {"by": vote.person.email}
-    if vote.for_person_id:
+    if vote.for_person:
         shown["for"] = vote.for_person.email
     return shown | {"decision": vote.decision, "comment": vote.comment, "at": instant(vote.at), "door": vote.door, "stale": vote.stale}

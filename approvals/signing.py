@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from approvals import packets
-from approvals.deciding import Case, approval_of, case_of
+from approvals.deciding import Case, approval_of, case_of, votes_in
 from approvals.models import SignOff
 from processes.problems import Problem, errors
 from processes.quorum import may_decide
@@ -71,11 +71,7 @@ def sign_off(
         if filled != seen:
             _fill(work, attempt, filled)
         stored = packets.stored(attempt, work.at)
-        vote, is_first = SignOff.objects.update_or_create(
-            attempt=attempt,
-            person=person,
-            defaults={"packet": stored, "decision": decision, "comment": comment, "door": actor.door, "address": address, "at": work.at, "stale": False},
-        )
+        vote, is_first = _cast(attempt, person, packet=stored, decision=decision, comment=comment, door=actor.door, address=address, at=work.at)
         work.say(
             "sign_off.given" if is_first else "sign_off.changed",
             release,
@@ -85,11 +81,23 @@ def sign_off(
             packet=stored.hash,
             address=address or "",
         )
-        case = case_of(attempt)
-        verdict = case.verdict.state
+        votes = list(attempt.sign_offs.select_related("person", "for_person", "packet"))
+        verdict = replace(case, votes=votes_in(votes)).verdict.state
         if verdict in ("approved", "rejected"):
-            _settle(work, attempt, case, Run.SUCCEEDED if verdict == "approved" else Run.REJECTED, comment)
+            _settle(work, attempt, votes, Run.SUCCEEDED if verdict == "approved" else Run.REJECTED, comment)
     return Signed(vote, is_first, verdict)
+
+
+def _cast(attempt: Attempt, person: Any, **values: Any) -> tuple[SignOff, bool]:
+    """The person's vote with these values, and whether it is the first. Under the tree's lock nobody else writes one: no savepoints."""
+    vote = SignOff.objects.filter(attempt=attempt, person=person).first()
+    if vote is None:
+        return SignOff.objects.create(attempt=attempt, person=person, **values), True
+    for name, value in values.items():
+        setattr(vote, name, value)
+    vote.stale = False
+    vote.save()
+    return vote, False
 
 
 def _asked(release: int, activity: str) -> Attempt:
@@ -112,6 +120,7 @@ def _still_open(work: Work, attempt: Attempt) -> None:
 def _newest(release: int, activity: str) -> Attempt | None:
     return (
         Attempt.objects.select_related("run__release__version__published_by", "run__release__starter", "run__release__process")
+        .defer("run__release__version__document", "run__release__outputs", "run__release__pins")
         .filter(run__release_id=release, run__key=activity, run__type="manual")
         .order_by("-number")
         .first()
@@ -177,10 +186,11 @@ def _fill(work: Work, attempt: Attempt, values: Mapping[str, Any]) -> None:
         work.say("sign_off.stale", attempt.run.release_id, attempt.run.key)
 
 
-def _settle(work: Work, attempt: Attempt, case: Case, state: Run, comment: str) -> None:
+def _settle(work: Work, attempt: Attempt, votes: Sequence[SignOff], state: Run, comment: str) -> None:
     claim = claim_of(attempt)
-    votes = list(attempt.sign_offs.select_related("person", "packet").filter(stale=False))
+    votes = [vote for vote in votes if not vote.stale]
     decision = {
+        "verdict": "approved" if state is Run.SUCCEEDED else "rejected",
         "packet": votes[-1].packet.hash,
         "votes": [{"by": vote.person.email, "decision": vote.decision, "packet": vote.packet.hash} for vote in votes],
     }

@@ -11,7 +11,6 @@ from typing import Any
 from processes.access import Permission, may, owner_names, processes_with
 from processes.models import Process
 from releases.asking import owners_of
-from releases.flows import compiled
 from releases.models import Release, RunPerson
 
 OWNERS_VERBS = frozenset({"retry", "ignore", "fail", "skip", "stop"})
@@ -57,7 +56,7 @@ def owns_run(user: Any, release: Release, activity: str) -> bool:
 
     A process's owners need no mention here: they may operate the whole release. False for an activity that is not there.
     """
-    if not user.is_active or release.version_id is None:
+    if not user.is_active:
         return False
     names = set(owner_names(user))
     try:
@@ -68,14 +67,6 @@ def owns_run(user: Any, release: Release, activity: str) -> bool:
         return True
     rows = RunPerson.objects.filter(run__release=release, run__key=activity, role=RunPerson.OWNER)
     return rows.filter(user=user).exists() or rows.filter(group__user=user).exists()
-
-
-def runs_owned(user: Any, release: Release) -> frozenset[str]:
-    """The activities of this release that this person owns, by the blueprint: for pages that offer buttons. No query."""
-    if release.version_id is None:
-        return frozenset()
-    names = set(owner_names(user))
-    return frozenset(key for key in compiled(release.version_id).flow.steps if names.intersection(owners_of(release, key)))
 
 
 def _holds(user: Any, permission: Permission, release: Release) -> bool:

@@ -55,7 +55,8 @@ RUN_MOVED = PolymorphicProxySerializer("RunMovedOrPreview", [RunMovedShape, Prev
 
 def actor_of(request: Request) -> Actor:
     """Who asks, and through which door: a token is a program."""
-    return Actor(request.user.pk, request.user.email, "api" if isinstance(request.auth, ApiToken) else "page")
+    person: Any = request.user
+    return Actor(person.pk, person.email, "api" if isinstance(request.auth, ApiToken) else "page")
 
 
 def tag_of(release: Release) -> str:
@@ -214,14 +215,14 @@ class Releases(Resources):
         check_tag(self.request)(release)
         return release
 
-    def _operate(self, verb: Callable[..., list[Move]], what: str) -> Response:
+    def _operate(self, verb: Callable[..., operating.Moves], what: str) -> Response:
         release: Release = self.get_object()
         allow(may_operate(self.request.user, release), what)
         reason = body_of(ReasonBody, self.request)["reason"]
         preview = wants_preview(self.request)
         return self._moved(release.pk, release.state, verb(release=release.pk, actor=actor_of(self.request), reason=reason, preview=preview))
 
-    def _moved(self, pk: int, before: str, moves: list[Move]) -> Response:
+    def _moved(self, pk: int, before: str, moves: operating.Moves) -> Response:
         moved = moves_of(moves, pk, "", before)
         if wants_preview(self.request):
             return Response({"will": moved})
@@ -306,7 +307,7 @@ class Runs(Resources):
             raise Http404
         return release, run
 
-    def _do(self, verb: Callable[..., list[Move]], name: str, kind: type[Body], activity: str) -> Response:
+    def _do(self, verb: Callable[..., operating.Moves], name: str, kind: type[Body], activity: str) -> Response:
         request = self.request
         release, run = self._run(activity)
         allow(may_do(request.user, name, release, activity), f"{name} this activity")

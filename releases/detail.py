@@ -182,7 +182,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 def _not_started(release: Release) -> dict[str, Any]:
     """The phases and activities that a draft would have; nothing of them is there yet."""
     flow = compiled(release.version_id).flow
-    nothing = {"state": "pending", "skipped_because": None, "causes": [], "started_at": None, "finished_at": None, "outputs": {}, "message": ""}
+    nothing: dict[str, Any] = {"state": "pending", "skipped_because": None, "causes": [], "started_at": None, "finished_at": None, "outputs": {}, "message": ""}
     phases = [
         {"id": phase.id, "name": phase.name or phase.id, "depends_on": list(phase.depends_on), "owners": list(phase.owners), **nothing}
         | {"done": 0, "total": len(phase.activities)}

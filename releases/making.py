@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.http import Http404
 
@@ -93,7 +93,7 @@ def _input_set(process: Process, wanted: int | str) -> InputSet:
     row = (rows.filter(name=wanted) if isinstance(wanted, str) else rows.filter(pk=wanted) if abs(wanted) < 2**63 else rows.none()).first()
     if row is None:
         raise Invalid("invalid", "The release cannot be made so.", [Problem("unknown_input_set", f"{process} has no such input set.", "/input_set")])
-    return row
+    return cast(InputSet, row)
 
 
 def _text_only(version: int, given: Mapping[str, Any]) -> None:

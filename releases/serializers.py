@@ -148,7 +148,7 @@ class ReleaseShape(serializers.Serializer[Any]):
     state = serializers.ChoiceField(RELEASE_STATES)
     reason = serializers.CharField()
     starter = serializers.EmailField()
-    root = serializers.IntegerField()
+    root = serializers.IntegerField()  # type: ignore[assignment]
     level = serializers.IntegerField()
     created_at = InstantField()
     scheduled_for = InstantField(allow_null=True)
@@ -283,7 +283,7 @@ class EventShape(serializers.Serializer[Any]):
     door = serializers.CharField()
     subject = serializers.CharField()
     reason = serializers.CharField(allow_blank=True)
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]
 
 
 class EvaluateBody(Body):

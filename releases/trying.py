@@ -29,7 +29,7 @@ def _names(process: Process) -> dict[str, Any]:
     blueprint = newest_blueprints([process.pk]).get(process.pk)
     about = {"id": process.identifier, "name": process.name or process.identifier, "category": process.category}
     names: dict[str, Any] = {"process": about, "release": {"id": 0, "name": "", "version": 0, "started_at": "", "starter": ""}}
-    nothing = {"inputs": {}, "variables": {}, "activities": {}, "phases": {}}
+    nothing: dict[str, Any] = {"inputs": {}, "variables": {}, "activities": {}, "phases": {}}
     if blueprint is None:
         return names | nothing
     names["inputs"] = resolve_inputs(blueprint.inputs, {}, names=names)[0]

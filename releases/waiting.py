@@ -80,7 +80,8 @@ def _last_attempts(runs: Sequence[ActivityRun]) -> list[Attempt]:
 
 
 def _of(run: ActivityRun, attempt: Attempt | None) -> dict[str, Any]:
-    kind, verb, verbs, since = "machine", "run", (), run.started_at or (attempt and attempt.queued_at) or run.release.started_at
+    verbs: tuple[str, ...] = ()
+    kind, verb, since = "machine", "run", run.started_at or (attempt and attempt.queued_at) or run.release.started_at
     until = None
     if run.state in UNDECIDED:
         kind, verb, verbs = "person", "retry", _AFTER_BAD_END

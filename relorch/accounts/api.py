@@ -50,7 +50,7 @@ class Tokens(Resources):
 
     def get_queryset(self) -> Any:
         """One's own; another's is not there."""
-        return ApiToken.objects.none() if getattr(self, "swagger_fake_view", False) else ApiToken.objects.filter(person=self.request.user)
+        return ApiToken.objects.none() if getattr(self, "swagger_fake_view", False) else ApiToken.objects.filter(person=self.request.user.pk)
 
     @extend_schema(operation_id="tokens_list")
     def list(self, request: Request) -> Response:
