@@ -25,7 +25,7 @@ from releases.flows import compiled
 from releases.models import Release, RunPerson
 from releases.names import names_of, names_of_step, paths_of, with_result
 from releases.scheduler import Decision
-from releases.sealing import broken_guards
+from releases.sealing import broken_guards, broken_within
 from releases.states import Run, Skipped
 from relorch.lib.errors import Invalid
 
@@ -325,9 +325,22 @@ def _child_ended(release: Release, row: tuple[Any, ...]) -> Finding:
             outputs = mapped_outputs(release, activity, key, child.outputs or {})
         except ExpressionError as problem:
             return _failed(End(attempt, ref, Run.FAILED, fence, Run.WAITING, code=problem.code, message=_text_of(problem), number=number))
-        return _failed(End(attempt, ref, Run.SUCCEEDED, fence, Run.WAITING, outputs=outputs, number=number))
+        return _handed_up(End(attempt, ref, Run.SUCCEEDED, fence, Run.WAITING, outputs=outputs, number=number), child_id)
     code = "child_failed" if child.state == "failed" else "child_aborted"
     return _failed(End(attempt, ref, Run.FAILED, fence, Run.WAITING, code=code, message=f'The release "{child.name}" {child.state}.', number=number))
+
+
+def _handed_up(end: End, child: int) -> Finding:
+    def apply(work: Work) -> None:
+        forged = broken_within(work, child)
+        if forged:
+            work.say("approval.broken", end.run.release, end.run.key, approvals=forged, child=child)
+            said = f"The approval of {', '.join(forged)} in release {child} is not sealed: it was not given by the people it needs."
+            work.finish([End(end.attempt, end.run, Run.FAILED, end.fence, end.was, code="approval_broken", message=said, number=end.number, final=True)])
+        else:
+            work.finish([end])
+
+    return Finding(apply)
 
 
 def mapped_outputs(release: Release, activity: Activity, key: str, result: Mapping[str, Any]) -> dict[str, Any]:

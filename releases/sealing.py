@@ -12,16 +12,30 @@ if TYPE_CHECKING:
 
 PURPOSE = "verdict"
 
-_VERDICTS = """
+_APPROVED = """
 SELECT run.release_id, run.key, a.id, a.decision, a.seal
-FROM releases_activityrun run JOIN releases_attempt a ON a.run_id = run.id AND a.number = run.attempt_count
-WHERE run.release_id = ANY(%s) AND run.key = ANY(%s) AND run.state = 'succeeded' AND run.type = 'manual'
+FROM releases_activityrun run LEFT JOIN releases_attempt a ON a.run_id = run.id AND a.number = run.attempt_count
+WHERE run.release_id = ANY(%s) AND run.state = 'succeeded' AND run.type = 'manual'
 """
+_VERDICTS = _APPROVED + " AND run.key = ANY(%s)"
 
 
 def seal_of(attempt: int, decision: Mapping[str, Any]) -> str:
-    """The seal over an attempt and what its verdict rested on: packet hash and votes, or the override."""
+    """The seal over an attempt, its verdict and what that rested on: packet hash and votes, or the override."""
     return sealing.seal(PURPOSE, {"attempt": attempt, "decision": dict(decision)})
+
+
+def _is_good(attempt: int | None, decision: Mapping[str, Any] | None, seal: str | None) -> bool:
+    """A rejection is sealed too: it must not pass for an approval because somebody wrote `succeeded` over it."""
+    if not decision or (decision.get("verdict") != "approved" and "override" not in decision):
+        return False
+    return sealing.is_sealed(seal or "", PURPOSE, {"attempt": attempt, "decision": decision})
+
+
+def broken_within(work: Work, release: int) -> list[str]:
+    """The approvals of this release that are marked succeeded without a valid seal: it hands no outputs to its parent (S17)."""
+    work.cursor.execute(_APPROVED, ([release],))
+    return sorted(key for _, key, attempt, decision, seal in work.cursor.fetchall() if not _is_good(attempt, decision, seal))
 
 
 def broken_guards(work: Work, runs: Sequence[Ref]) -> dict[int, str]:
@@ -32,11 +46,7 @@ def broken_guards(work: Work, runs: Sequence[Ref]) -> dict[int, str]:
     releases = {run.release for run, _ in guarded.values()}
     keys = {key for _, guards in guarded.values() for key in guards}
     work.cursor.execute(_VERDICTS, (list(releases), list(keys)))
-    forged = {
-        (release, key)
-        for release, key, attempt, decision, seal in work.cursor.fetchall()
-        if not (decision and sealing.is_sealed(seal, PURPOSE, {"attempt": attempt, "decision": decision}))
-    }
+    forged = {(release, key) for release, key, attempt, decision, seal in work.cursor.fetchall() if not _is_good(attempt, decision, seal)}
     broken = {}
     for run, guards in guarded.values():
         bad = [key for key in guards if (run.release, key) in forged]
