@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 
 from celery import current_app
@@ -12,6 +13,10 @@ log = logging.getLogger(__name__)
 QUEUES = {"engine": "engine", "slow": "scripts"}
 MOST_RINGS = 8
 """For one transaction and lane: more workers than that are not there to hear it."""
+
+SILENCE = 5.0
+"""Seconds without ringing after the broker did not answer."""
+_silent_until = 0.0
 
 
 def ring_for(rings: Mapping[str, int], *, stirred: bool = False) -> None:
@@ -25,8 +30,12 @@ def ring_for(rings: Mapping[str, int], *, stirred: bool = False) -> None:
 
 
 def ring(lane: str, queue: str) -> None:
-    """One message; a broker that does not answer costs latency and nothing else."""
+    """One message; a broker that does not answer costs latency and nothing else, and is then left alone for a while, because requests wait for it."""
+    global _silent_until
+    if time.monotonic() < _silent_until:
+        return
     try:
         current_app.send_task("releases.tasks.drain", args=[lane], queue=queue, ignore_result=True)
     except Exception as error:
-        log.warning("doorbell not rung: %s", error)
+        _silent_until = time.monotonic() + SILENCE
+        log.warning("doorbell not rung, nor for the next %.0f s: %s", SILENCE, error)

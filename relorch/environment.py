@@ -129,7 +129,7 @@ def broker_options(url: str, home: Path) -> dict[str, Any]:
     if scheme == "folder":
         return {"home": str(home), "polling_interval": 0.05}
     if scheme.startswith("redis"):
-        return {"socket_timeout": 5, "socket_connect_timeout": 2, "socket_keepalive": True, "health_check_interval": 10, "retry_on_timeout": False}
+        return {"socket_timeout": 5, "socket_connect_timeout": 2, "socket_keepalive": True, "health_check_interval": 10, "max_retries": 0}
     if scheme.startswith("amqp"):
         return {"connect_timeout": 2, "read_timeout": 15, "write_timeout": 5, "confirm_publish": False, "max_retries": 0}
     return {}

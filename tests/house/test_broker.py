@@ -17,6 +17,8 @@ from celery import Celery
 from kombu import Connection, Queue
 
 import relorch.broker  # noqa: F401 (tells kombu of folder://)
+from releases import doorbell
+from relorch.environment import broker_options
 from tests.house.installation import ROOT, environment, until
 
 
@@ -143,3 +145,18 @@ def test_the_doorbell_is_heard_within_300_ms(tmp_path: Path) -> None:
             os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
         app.close()
+
+
+def test_a_dead_broker_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Publishing to it neither fails nor holds up whoever rings."""
+    address = "redis://127.0.0.1:1/0"
+    app = Celery("bell", set_as_current=False)
+    app.conf.update(broker_url=address, broker_transport_options=broker_options(address, Path("/nowhere")), task_publish_retry=False)
+    monkeypatch.setattr(doorbell, "current_app", app)
+    monkeypatch.setattr(doorbell, "_silent_until", 0.0)
+    began = time.monotonic()
+    for _ in range(20):
+        doorbell.ring("engine", "engine")
+    assert time.monotonic() - began < 3
+    assert [record.getMessage().startswith("doorbell not rung") for record in caplog.records if record.name == "releases.doorbell"] == [True]
+    app.close()
