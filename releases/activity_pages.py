@@ -18,6 +18,7 @@ from releases.models import Attempt, LogChunk, Release
 from releases.pages import Line, Page, said_events
 from releases.wording import BECAUSE, Said
 from relorch.lib import secrets
+from relorch.lib.markdown import to_html
 
 HEAD_LINES, TAIL_LINES = 12, 200
 MOST_NEW = 2_000
@@ -129,7 +130,6 @@ class ActivityPage:
     page: Page
     line: Line
     tab: str = ""
-    whole: bool = False
 
     @property
     def release(self) -> Release:
@@ -179,7 +179,7 @@ class ActivityPage:
     @property
     def current(self) -> str:
         """The tab that is open."""
-        return next(tab["name"] for tab in self.tabs if tab["current"])
+        return str(next(tab["name"] for tab in self.tabs if tab["current"]))
 
     @property
     def position(self) -> int:
@@ -242,6 +242,11 @@ class ActivityPage:
         return pairs(self.line.run.outputs)
 
     @cached_property
+    def bound(self) -> list[tuple[str, str]]:
+        """What a decision is about (S17); of a secret a digest."""
+        return pairs((self.attempt.bound if self.attempt else None) or {})
+
+    @cached_property
     def filled(self) -> list[tuple[str, str]]:
         """What people entered in the form."""
         return pairs((self.attempt.filled if self.attempt else None) or {})
@@ -250,6 +255,11 @@ class ActivityPage:
     def request(self) -> dict[str, Any]:
         """What people are shown, when it asks them."""
         return (self.attempt.request if self.attempt else None) or {}
+
+    @cached_property
+    def instructions(self) -> str:
+        """What people are asked to do, as safe HTML: with its values once it asks, else as the author wrote it."""
+        return to_html(str(self.request.get("instructions") or self.line.activity.instructions))
 
     @cached_property
     def timeline(self) -> list[tuple[Said, datetime]]:

@@ -81,7 +81,7 @@ def of_activity(it: ActivityPage, verb: Verb, actor: Actor) -> Asked:
     here = it.page.url_of(it.key)
     return Asked(
         verb=verb.name,
-        title=f"{verb.do} “{it.line.label}”?" if verb.name != "succeed" else f"Count “{it.line.label}” as succeeded?",
+        title=f"{verb.do.removesuffix(' activity')} “{it.line.label}”?" if verb.name != "succeed" else f"Count “{it.line.label}” as succeeded?",
         text=verb.text,
         button=verb.do,
         keep="Keep as it is",
@@ -99,7 +99,7 @@ def answer(request: HttpRequest, asked: Asked, context: dict[str, Any]) -> HttpR
     """The confirmation; after a POST with a reason, where the verb leads."""
     if request.method == "POST":
         return _done(request, asked, context)
-    given = {"outputs": {}} if asked.verb in WITH_OUTPUTS else {}
+    given: dict[str, Any] = {"outputs": {}} if asked.verb in WITH_OUTPUTS else {}
     asked.moves, asked.outputs = _preview(asked, given)
     asked.more = max(0, len(asked.moves) - MOST_MOVES)
     asked.moves = asked.moves[:MOST_MOVES]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -80,7 +79,7 @@ class StartForm(forms.Form):
         for name, spec in self.blueprint.inputs.items():
             key = PREFIX + name
             if spec.type is ValueType.MULTI_CHOICE:
-                found[name] = self.data.getlist(key)
+                found[name] = self.data.getlist(key) if isinstance(self.data, QueryDict) else self.data.get(key, [])
             elif key in self.data:
                 found[name] = _with_zone(self.data[key]) if spec.type is ValueType.DATETIME else self.data[key]
         return found
@@ -148,7 +147,7 @@ def _field(spec: Variable, name: str, prefilled: Any) -> forms.Field:
 
 
 def _widget(spec: Variable) -> forms.Widget:
-    attrs: Mapping[str, Any] = {"autocomplete": "off"}
+    attrs: dict[str, Any] = {"autocomplete": "off"}
     options = [(_option_text(option), _option_text(option)) for option in spec.options]
     match spec.type:
         case ValueType.TEXT:

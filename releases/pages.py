@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
+from zlib import crc32
 
 from django.contrib.auth import get_user_model
 from django.urls import reverse
@@ -29,6 +30,7 @@ from relorch.lib.words import short_duration
 
 EVENTS = 8
 DECISIONS = 5
+TOLD = wording.told()
 TABS = ("active", "next", "done", "all")
 TRAIL = "parent_run__release__parent_run__release__parent_run__release__parent_run__release"
 """A release with everything above it: five levels at most (S12)."""
@@ -113,9 +115,10 @@ class Page:
 
     @cached_property
     def version(self) -> str:
-        """Changes with every event of the tree, and each minute while something runs, because durations are shown."""
+        """Changes with every event of the tree, with what the reader has open, and each minute while something runs, because durations are shown."""
         sequence = Stream.objects.filter(name=self.stream).values_list("sequence", flat=True).first() or 0
-        return f"{sequence}.{int(self.now.timestamp()) // 60}" if self.release.state in states.LIVE else str(sequence)
+        minute = int(self.now.timestamp()) // 60 if self.release.state in states.LIVE else 0
+        return f"{sequence}.{minute}.{crc32(f'{self.opened} {self.selected} {self.show}'.encode())}"
 
     @cached_property
     def flow(self) -> Any:
@@ -371,7 +374,7 @@ class Page:
     @cached_property
     def events(self) -> list[tuple[wording.Said, datetime]]:
         """The latest events."""
-        return said_events(self.stream, self.labels, EVENTS, release_id=self.release.pk)
+        return said_events(self.stream, self.labels, EVENTS, release_id=self.release.pk, verb__in=TOLD)
 
     @property
     def ancestors(self) -> list[Release]:

@@ -46,13 +46,19 @@ def start(request: HttpRequest, process: str) -> HttpResponse:
     form = StartForm(request.POST if request.method == "POST" else None, process=found, version=version, blueprint=blueprint, chosen=chosen)
 
     def answer() -> HttpResponse:
-        release = form.start(Actor(request.user.pk, request.user.email, "page"), request.user)
+        release = form.start(acting(request), request.user)
         if release is None:
             return _page(request, form, sets, status=422)
         messages.success(request, f"{release.name} has started.")
         return redirect("releases:detail", release.pk)
 
     return once(request, form.data.get("key", ""), answer) if form.is_bound else _page(request, form, sets)
+
+
+def acting(request: HttpRequest) -> Actor:
+    """Whoever is logged in, by the page."""
+    person: Any = request.user
+    return Actor(person.pk, person.email, "page")
 
 
 def once(request: HttpRequest, key: str, answer: Callable[[], HttpResponse]) -> HttpResponse:

@@ -15,9 +15,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from releases import access, confirming, listing, operating, planning, states
 from releases.activity_pages import VERBS, ActivityPage, lines_of
-from releases.engine import Actor
 from releases.models import LogChunk
 from releases.pages import Page, visible
+from releases.starting_views import acting
 from relorch.lib.errors import NotAllowed
 from relorch.lib.htmx import page_or_fragment
 
@@ -125,7 +125,7 @@ def log(request: HttpRequest, pk: int, key: str) -> Any:
     """The log of the newest attempt: as text, or for HTMX the lines after `?after=` as more rows."""
     it = _activity_page(request, pk, key)
     after = request.GET.get("after", "")
-    if not request.htmx:
+    if not getattr(request, "htmx", False):
         chunks = LogChunk.objects.filter(attempt=it.attempt).order_by("first_line").values_list("text", flat=True) if it.attempt else LogChunk.objects.none()
         response = StreamingHttpResponse((text for text in list(chunks)), content_type="text/plain; charset=utf-8")
         response["X-Content-Type-Options"] = "nosniff"
@@ -146,7 +146,7 @@ def operate(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     context = _context(page)
     if not context["can_operate"]:
         raise NotAllowed("not_allowed", "You may see this release, but not operate it: ask its starter or an owner of its process.")
-    actor = Actor(request.user.pk, request.user.email, "page")
+    actor = acting(request)
     if verb in DRAFT_VERBS:
         if request.method != "POST":
             return redirect("releases:detail", pk)
@@ -165,5 +165,5 @@ def act(request: HttpRequest, pk: int, key: str, verb: str) -> HttpResponse:
         raise Http404
     if not access.may_do(request.user, verb, it.release, key):
         raise NotAllowed("not_allowed", "You may see this activity, but not do this: ask its owners, or who operates the release.")
-    asked = confirming.of_activity(it, VERBS[verb], Actor(request.user.pk, request.user.email, "page"))
+    asked = confirming.of_activity(it, VERBS[verb], acting(request))
     return confirming.answer(request, asked, _drawer(it))

@@ -165,6 +165,13 @@ _PHASE = {
 }
 
 
+def told() -> list[str]:
+    """The verbs of events that the page of a release tells: what came of things, not each step on the way."""
+    activity = [f"activity.{verb}" for verb in _ACTIVITY if verb not in {"started", "waiting"}]
+    phases = [f"phase.{verb}" for verb in _PHASE if verb != "opened"]
+    return [*activity, *(f"release.{verb}" for verb in _RELEASE), *phases, "sign_off.given", "sign_off.changed", "sign_off.stale"]
+
+
 def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], labels: Mapping[str, str]) -> Said:
     """An event as a sentence. `labels` are the names of activities and phases (`phase:<id>`)."""
     area, _, what = verb.partition(".")

@@ -203,6 +203,8 @@ def test_the_poller_answers_only_what_changed(stuck: Release, owner: User) -> No
     assert 'hx-target="#release-actions"' not in first.content.decode()
     same = client.get(address, headers={**FRAGMENT, "HX-PTag": first["HX-PTag"]})
     assert same.status_code == 304
+    drawer_open = {"HX-Current-URL": f"http://testserver/releases/{stuck.pk}/activities/ship/"}
+    assert client.get(address, headers={**FRAGMENT, "HX-PTag": first["HX-PTag"], **drawer_open}).status_code == 200
     operating.hold(release=stuck.pk, actor=Actor(owner.pk, owner.email, "page"), reason="lunch")
     moved = client.get(address, headers={**FRAGMENT, "HX-PTag": first["HX-PTag"], "HX-Current-URL": f"http://testserver/releases/{stuck.pk}/?open=work"})
     said = moved.content.decode()
