@@ -21,6 +21,7 @@ _HINTS = {
     ValueType.DURATION: "Such as 90s, 30m, 24h or 2d.",
     ValueType.USER: "The e-mail address of a person.",
     ValueType.GROUP: "The name of a group.",
+    ValueType.FILE: "Files cannot be attached yet: give a link in the comment.",
 }
 
 
@@ -49,7 +50,7 @@ class ValueForm(forms.Form):
             key = self.add_prefix(name)
             if spec.type is ValueType.MULTI_CHOICE:
                 found[name] = self.data.getlist(key) if hasattr(self.data, "getlist") else list(self.data.get(key) or [])
-            elif key in self.data:
+            elif key in self.data and spec.type is not ValueType.FILE:
                 found[name] = _with_zone(self.data[key]) if spec.type is ValueType.DATETIME else self.data[key]
         return found
 
@@ -66,7 +67,7 @@ def label_of(name: str, spec: Variable) -> str:
 
 
 def _field(name: str, spec: Variable) -> forms.Field:
-    help_text = spec.description or _HINTS.get(spec.type, "")
+    help_text = spec.description or _HINTS.get(spec.type, "") if spec.type is not ValueType.FILE else _HINTS[spec.type]
     common: dict[str, Any] = {"label": label_of(name, spec), "required": spec.required, "help_text": help_text}
     if spec.type is ValueType.BOOLEAN:
         return forms.BooleanField(**common | {"required": False})
@@ -94,7 +95,7 @@ def _widget(spec: Variable) -> forms.Widget:
         case ValueType.USER:
             return forms.EmailInput(attrs={"autocomplete": "off"})
         case ValueType.FILE:
-            return forms.FileInput()
+            return forms.FileInput(attrs={"disabled": True})
     return forms.TextInput(attrs={"autocomplete": "off"})
 
 
