@@ -35,7 +35,7 @@ _ENDED = {"succeeded": "approved", "rejected": "rejected", "expired": "expired"}
 class SignOffs(Resources):
     """The decision on one activity of a release."""
 
-    queryset = Release.objects.select_related("process")
+    queryset = Release.objects.all()
     serializer_class = SignOffsShape
     lookup_url_kwarg = "id"
 
@@ -53,9 +53,8 @@ class SignOffs(Resources):
         attempts = Attempt.objects.filter(run__release=release, run__key=activity).order_by("-number")
         if number:
             attempts = attempts.filter(number=int(number) if number.isdecimal() and number.isascii() and len(number) < 10 else 0)
-        attempt = attempts.select_related(
-            "run__release__version__process", "run__release__version__published_by", "run__release__starter", "run__release__process"
-        ).first()
+        attempts = attempts.select_related("run__release__version", "run__release__starter", "run__release__process").defer("run__release__version__document")
+        attempt = attempts.first()
         if attempt is None and number:
             raise Http404
         return Response(_not_asked(release, activity) if attempt is None or attempt.request is None else _case(attempt))

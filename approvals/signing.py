@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,9 +55,10 @@ def sign_off(
     excluded, a token), Conflict (settled, closed, not yet asked, another packet), Invalid (comment or fields).
     """
     # expressions are never evaluated under a lock (S1): the form is checked before, and must be the same after
-    form_of, seen, filled, problems = _checked(release, activity, decision, comment, fields, form=form)
+    before = _newest(release, activity)
+    form_of, seen, filled, problems = _checked(before, decision, comment, fields, form=form)
     with locked(release, actor=actor) as work:
-        attempt = _asked(release, activity)
+        attempt = _as_it_is(work, before) or _asked(release, activity)
         case = case_of(attempt)
         _entitled(case, person, by_token=by_token)
         _still_open(work, attempt)
@@ -100,6 +102,21 @@ def _cast(attempt: Attempt, person: Any, **values: Any) -> tuple[SignOff, bool]:
     return vote, False
 
 
+def _as_it_is(work: Work, before: Attempt | None) -> Attempt | None:
+    """The attempt that was read before the lock, if it is still the newest and waits, with what can have changed; else None: read it again.
+
+    What was asked (request, bound values, the release's values) does not change while it waits.
+    """
+    if before is None or before.state != Run.WAITING:
+        return None
+    work.cursor.execute("SELECT id, state, fence, filled FROM releases_attempt WHERE run_id = %s ORDER BY number DESC LIMIT 1", (before.run_id,))
+    number, state, fence, filled = work.cursor.fetchone()
+    if number != before.pk or state != Run.WAITING:
+        return None
+    before.fence, before.filled = fence, json.loads(filled) if isinstance(filled, str) else filled
+    return before
+
+
 def _asked(release: int, activity: str) -> Attempt:
     """The newest attempt of a manual activity. Raises LookupError, Conflict when nobody was ever asked."""
     attempt = _newest(release, activity)
@@ -119,7 +136,7 @@ def _still_open(work: Work, attempt: Attempt) -> None:
 
 def _newest(release: int, activity: str) -> Attempt | None:
     return (
-        Attempt.objects.select_related("run__release__version__published_by", "run__release__starter", "run__release__process")
+        Attempt.objects.select_related("run__release__version", "run__release__starter", "run__release__process")
         .defer("run__release__version__document", "run__release__outputs", "run__release__pins")
         .filter(run__release_id=release, run__key=activity, run__type="manual")
         .order_by("-number")
@@ -149,14 +166,13 @@ def _entitled(case: Case, person: Any, *, by_token: bool) -> None:
 
 
 def _checked(
-    release: int, activity: str, decision: str, comment: str, fields: Mapping[str, Any] | None, *, form: bool
+    attempt: Attempt | None, decision: str, comment: str, fields: Mapping[str, Any] | None, *, form: bool
 ) -> tuple[int, dict[str, Any], dict[str, Any], list[Problem]]:
     """Of which attempt the form is, what it held, what it holds with `fields`, and what is wrong.
 
     Wrong is an unknown decision, no comment where the approval wants one, an approval without the required fields (S17a). It is said after who
     may and what fits, so that a run that does not wait is left to the lock to refuse.
     """
-    attempt = _newest(release, activity)
     if attempt is None or attempt.state != Run.WAITING:
         return 0, {}, {}, []
     problems = []
@@ -168,7 +184,7 @@ def _checked(
     if not comment.strip() and (wants == "required" or (wants == "required_on_reject" and decision == SignOff.Decision.REJECT)):
         problems.append(Problem("required", "Say why: this approval wants a comment.", "/comment"))
     seen = dict(attempt.filled or {})
-    specs = compiled(attempt.run.release.version_id).steps[activity].activity.fields
+    specs = compiled(attempt.run.release.version_id).steps[attempt.run.key].activity.fields
     if decision == SignOff.Decision.REJECT:
         specs = {name: spec.model_copy(update={"required": False, "required_if": None}) for name, spec in specs.items()}
     filled = seen
