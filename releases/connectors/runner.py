@@ -252,18 +252,22 @@ class _Watch:
             if answers in ready and (ended := self._listen()):
                 while self._pass_on(output, otherwise=False):
                     pass
+                self._say(b"e")
                 return ended
             now = time.monotonic()
             if not told and stopping():
                 told, due = True, now if due is None else min(due, now)
-                with contextlib.suppress(OSError):
-                    self._control.write(b"s")
+                self._say(b"s")
             if due is not None and now > due + _WAKE and not woken:
                 woken = True
                 self._supervisor.send_signal(signal.SIGCONT)
             if due is not None and now > due + _GIVE_UP:
                 self._by_hand()
                 return Ended("stopped" if told else "timeout")
+
+    def _say(self, word: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._control.write(word)
 
     def _pass_on(self, output: Callable[[bytes], None], *, otherwise: bool = True) -> bool:
         """One piece of output. False at its end, `otherwise` when there is none now."""

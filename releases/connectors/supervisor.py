@@ -5,7 +5,8 @@ It is the subreaper of what it starts: whoever detaches himself becomes its chil
 over, when it is told to, and when the worker is gone: the worker holds the other end of the control pipe, and the kernel closes that even
 after SIGKILL. After a normal end only processes that detached themselves (own session, own output) live on.
 
-Control (standard input): a line with the length of the job, the job as JSON, then one byte to stop; end of file means that the worker is gone.
+Control (standard input): a line with the length of the job, the job as JSON, then one byte to stop, one when the end
+was heard; end of file means that the worker is gone.
 Answers (standard output): one JSON object a line: `{"started": pid}`, then `{"end": …}`.
 """
 
@@ -35,6 +36,7 @@ SETTLE = 0.5  # after a normal end: time for background jobs to finish detaching
 ASKED = 2.0  # between SIGTERM and SIGKILL
 ASKED_LOST = 1.0  # the same when the worker is gone
 LOOK = 0.02  # between two looks
+TAKE = 30.0  # for the worker to take the answer
 STUCK = 10.0  # then what does not die is told, and still pursued
 
 
@@ -219,6 +221,11 @@ class Supervisor:
         ready, _, _ = select.select([self.control], [], [], 0)
         return bool(ready) and not os.read(self.control, 64)
 
+    def taken(self) -> bool:
+        """Has the worker taken the answer? Then the folder is his to remove."""
+        ready, _, _ = select.select([self.control], [], [], TAKE)
+        return not ready or bool(os.read(self.control, 64))
+
     def watch(self, seconds: float | None) -> str:
         """Until the script has ended, its time is over, or somebody ends it."""
         end = None if seconds is None else time.monotonic() + seconds
@@ -313,7 +320,7 @@ class Supervisor:
         if how != "exited":
             self.end_all(how, ASKED_LOST if how == "lost" else ASKED)
         self.answer(end=how, status=self.status, survivors=survivors)
-        if how == "lost":
+        if (how == "lost" or not self.taken()) and not survivors:
             import shutil
 
             shutil.rmtree(job["work"], ignore_errors=True)
