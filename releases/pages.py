@@ -86,6 +86,8 @@ class Line:
         """The short text at the right of its row in the graph."""
         if self.run.state == states.Run.SKIPPED:
             return "skipped"
+        if self.run.overridden:
+            return "overridden"
         if self.look in wording.ASKS_PEOPLE:
             return "You" if self.you else first_name(self.people[0]) if self.people else ""
         if self.run.state in {states.Run.ON_HOLD, states.Run.INTERRUPTED}:
@@ -296,6 +298,13 @@ class Page:
     def decisions(self) -> list[Line]:
         """What only a person can carry on."""
         return [line for line in self.active if line.look in wording.NEEDS_DECISION][:DECISIONS] if self.release.state in states.LIVE else []
+
+    @cached_property
+    def failed(self) -> Line | None:
+        """Of a release that ended badly and can be reopened: the first activity to try again."""
+        if self.release.state not in states.REOPENABLE:
+            return None
+        return next((line for line in self.lines if line.run.state in states.BAD - {states.Run.ABORTED}), None)
 
     @cached_property
     def because(self) -> list[wording.Active]:

@@ -141,7 +141,7 @@ _ACTIVITY = {
     "retried": ("retrying", "was retried"),
     "retry_scheduled": ("retrying", "is tried again"),
     "stopped": ("aborted", "was told to stop"),
-    "overridden": ("succeeded", "counts as succeeded, decided against the rules"),
+    "overridden": ("on_hold", "was overridden and counts as succeeded"),
     "pending_again": ("pending", "is to run again"),
     "waits_again": ("waiting_child", "waits again"),
 }
@@ -195,4 +195,6 @@ def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], l
         why = why or str(data["message"])
     elif what == "retry_scheduled":
         text = f"is tried again, attempt {data.get('attempt', '')}"
-    return Said(look, label, f"{text} by {actor}" if actor else text, why)
+    # what follows by itself is not told as the deed of whoever set it off
+    by = actor if area in {"release", "sign_off"} or why or data.get("by_hand") else ""
+    return Said(look, label, f"{text} by {by}" if by else text, why)
