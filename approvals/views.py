@@ -74,6 +74,7 @@ def panel(request: HttpRequest, release: int) -> HttpResponse:
             "url": reverse("approvals:show", args=[item.release.pk, item.key]),
             "action": "Review and sign" if item.is_mine else "Read evidence",
             "open": item.answer != "not_yet_asked",
+            "others": not item.is_mine,
         }
         for item in items
     ]
