@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import stat
 import sys
 import time
@@ -359,10 +360,16 @@ def test_a_home_that_cannot_be_written_is_a_clear_end(machine: Machine) -> None:
 
 
 def test_the_supervisor_costs_little(machine: Machine) -> None:
+    """Counted in time of the processor, which other work on the machine stretches less than that of the clock."""
     machine.run("exit 0")
-    times = sorted(machine.run("exit 0").seconds for _ in range(10))
-    print(f"median {times[5] * 1000:.0f} ms")
-    assert times[0] < 0.12, "measured at 35 ms on an idle machine"
+    costs, clock = [], []
+    for _ in range(10):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        clock.append(machine.run("exit 0").seconds)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    print(f"least: {min(costs) * 1000:.0f} ms of the processor, {min(clock) * 1000:.0f} ms of the clock")
+    assert min(costs) < 0.1, "measured at 25 ms, 35 of the clock, on an idle machine"
 
 
 def test_several_at_once_from_threads(machine: Machine) -> None:
