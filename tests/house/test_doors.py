@@ -23,8 +23,11 @@ OWN_PARTS = {
     # These start, connect and listen to the parts that relorch itself is made of: no author and no release has a word in it.
     "relorch/children.py": "the processes of serve",
     "relorch/cluster.py": "the embedded database",
+    "relorch/demo/serving.py": "the demo's own server",
+    "relorch/demo/shops.py": "the demo's shops",
     "relorch/embedded.py": "the embedded database",
     "relorch/lib/unprivileged.py": "the embedded database",
+    "relorch/management/commands/demo.py": "the demo's own server",
     "relorch/postgres.py": "the embedded database",
     "relorch/serving.py": "the processes of serve",
 }
