@@ -12,7 +12,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,106 +26,16 @@ from releases.retrying import delay_before
 from releases.scheduler import Answer, Decision, Fact
 from releases.states import BAD, CLOSED, Run, Skipped
 from releases.states import Release as State
+from releases.values import ENGINE, Actor, Claim, End, Move, Ref, ReleaseRow, Tree
 from relorch.audit import chain
 from relorch.audit.chain import Happening, Head
+
+__all__ = ["ENGINE", "LEASE", "Actor", "Claim", "End", "Move", "Ref", "Work", "created", "lock_roots", "locked", "raw_cursor"]
 
 LEASE = timedelta(seconds=30)
 PREPARE_AFTER = 3
 """Uses of a statement on a connection before it is prepared: planning costs more than running for most of ours."""
 _CLOSED = sorted(CLOSED)
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who does it and through which door; the engine itself has no id."""
-
-    id: int | None = None
-    name: str = "relorch"
-    door: str = "engine"
-
-
-ENGINE = Actor()
-
-
-@dataclass(slots=True)
-class Tree:
-    """A locked root."""
-
-    root: int
-    head: Head
-    release: ReleaseRow
-
-
-@dataclass(slots=True)
-class ReleaseRow:
-    """What the engine knows of a release while it holds its tree."""
-
-    id: int
-    root: int
-    version: int
-    state: State
-    troubled: bool
-    parent_run: int | None
-    level: int
-
-    @classmethod
-    def of(cls, row: Sequence[Any]) -> ReleaseRow:
-        """From the columns of `statements.RELEASES`."""
-        release, root, version, state, troubled, parent_run, level = row
-        return cls(release, root, version, State(state), troubled, parent_run, level)
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """A run by its place."""
-
-    id: int
-    release: int
-    root: int
-    phase: int
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """An attempt that a worker holds, with the fence under which its answer will be taken."""
-
-    attempt: int
-    run: Ref
-    fence: int
-    number: int
-    key: str
-    effect: str = "keyed"
-    lost: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How an attempt ended: `state` succeeded, failed, rejected or expired; `was` and `fence` guard it."""
-
-    attempt: int
-    run: Ref
-    state: Run
-    fence: int = 0
-    was: Run = Run.RUNNING
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    code: str = ""
-    message: str = ""
-    seal: str = ""
-    decision: Mapping[str, Any] | None = None
-    number: int = 0
-    final: bool = False
-    """No retry by policy (stop, a person's decision)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One change of state, for previews: `release` and `activity` ("" for the release itself), from and to."""
-
-    release: int
-    activity: str
-    before: str
-    after: str
 
 
 class Work:
