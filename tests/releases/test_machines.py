@@ -1,0 +1,127 @@
+"""What happens to machines' attempts: lost workers, fences, timers, time-outs (S22)."""
+
+from __future__ import annotations
+
+import pytest
+
+from releases import operating, sweep
+from releases.attempts import confirm_stopped, exchange, give_up_lost, renew
+from releases.models import Attempt
+from releases.states import Run
+from tests.releases.driving import published, run_on
+from tests.releases.scenes import ACTOR, attempts, blueprint, child_of, claimed, end, events, fresh, later, manual, noop, run, running, script, states, sub
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_lost_keyed_attempt_is_repeated_with_its_key_five_times_and_then_a_person_decides() -> None:
+    release = running(script("it", effect="keyed", retry={"attempts": 9}), noop("then", "it"))
+    keys, fences = set(), []
+    for _ in range(6):
+        assert states(release)["it"] == "queued"
+        claim = claimed("slow")["it"]
+        keys.add(claim.key)
+        fences.append(claim.fence)
+        later(release, 60)
+        assert give_up_lost(release.pk) == 1
+    assert states(release) == {"it": "interrupted", "then": "pending"}
+    assert len(keys) == 1
+    assert fences == sorted(set(fences))
+    assert attempts(release, "it") == ["interrupted"], "none of it counts as an attempt"
+    operating.retry(release=release.pk, activity="it", actor=ACTOR, reason="again")
+    assert claimed("slow")["it"].key not in keys
+
+
+def test_a_lost_once_attempt_is_interrupted_at_once() -> None:
+    release = running(script("it", effect="once", retry={"attempts": 9}))
+    claimed("slow")
+    later(release, 60)
+    sweep.sweep()
+    assert (states(release)["it"], run(release, "it").code) == ("interrupted", "worker_lost")
+    operating.fail(release=release.pk, activity="it", actor=ACTOR, reason="it did not happen")
+    assert fresh(release).state == "failed"
+
+
+def test_the_fence_refuses_what_a_lost_worker_still_answers() -> None:
+    release = running(script("it", effect="keyed"))
+    old = claimed("slow")["it"]
+    later(release, 60)
+    sweep.sweep()
+    new = claimed("slow")["it"]
+    assert [late.fence for late in end(old, Run.FAILED)] == [old.fence]
+    assert states(release)["it"] == "running"
+    assert renew(old) == "lost"
+    assert renew(new) == "ours"
+    assert end(new) == []
+    assert fresh(release).state == "succeeded"
+    assert end(new) != [], "an answer counts once"
+
+
+def test_a_lease_that_is_renewed_is_not_given_up() -> None:
+    release = running(script("it", effect="once"))
+    claim = claimed("slow")["it"]
+    later(release, 60)
+    assert renew(claim) == "ours"
+    assert give_up_lost(release.pk) == 0
+    assert states(release)["it"] == "running"
+
+
+def test_a_worker_is_told_to_stop_and_says_when_it_has() -> None:
+    release = running(script("it", retry={"attempts": 9}), noop("then", "it"))
+    claim = claimed("slow")["it"]
+    operating.stop(release=release.pk, activity="it", actor=ACTOR, reason="enough")
+    assert (states(release)["it"], run(release, "it").code, attempts(release, "it")) == ("on_hold", "stopped", ["failed"])
+    assert renew(claim) != "ours"
+    confirm_stopped(claim)
+    assert Attempt.objects.get(pk=claim.attempt).stop_confirmed_at is not None
+    assert end(claim) != []
+    assert states(release)["it"] == "on_hold"
+
+
+def test_a_timer_waits_as_a_row_and_fires() -> None:
+    release = running({"id": "it", "type": "automated", "connector": "timer", "with": {"for": "1h"}}, noop("then", "it"))
+    assert states(release) == {"it": "waiting", "then": "pending"}
+    sweep.sweep()
+    assert states(release)["it"] == "waiting"
+    operating.hold(release=release.pk, actor=ACTOR, reason="wait")
+    later(release, 3_601)
+    sweep.sweep()
+    assert states(release)["it"] == "waiting"
+    operating.resume(release=release.pk, actor=ACTOR)
+    sweep.sweep()
+    run_on(release)
+    assert fresh(release).state == "succeeded"
+
+
+def test_a_timer_can_be_skipped() -> None:
+    release = running({"id": "it", "type": "automated", "connector": "timer", "with": {"for": "1h"}}, noop("then", "it"))
+    operating.skip(release=release.pk, activity="it", actor=ACTOR, reason="now")
+    run_on(release)
+    assert fresh(release).state == "succeeded"
+
+
+def test_a_child_that_takes_too_long_is_aborted_and_its_run_failed() -> None:
+    child = blueprint(manual("ask"))
+    published(child)
+    release = running(sub("it", child.id, timeout="1h", retry={"attempts": 2, "delay": "1s"}))
+    first = child_of(release, "it")
+    later(release, 3_601)
+    sweep.sweep()
+    assert fresh(first).state == "aborted"
+    assert attempts(release, "it") == ["failed", "queued"]
+    later(release, 60)
+    sweep.sweep()
+    run_on(release)
+    assert child_of(release, "it") != first
+    later(release, 3_601)
+    sweep.sweep()
+    assert (run(release, "it").state, run(release, "it").code, run(release, "it").outcome) == ("on_hold", "timeout", "failed")
+
+
+def test_an_unknown_effect_of_time_is_no_event() -> None:
+    """A sweep that finds nothing says nothing."""
+    release = running(manual("ask"), noop("a"))
+    before = events(release)
+    sweep.sweep()
+    assert exchange("test:1", "engine", 10).claims == []
+    assert events(release) == before
