@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group
 from processes.blueprint import Activity, Approval, Requirement
 from processes.expressions import render
 from releases.flows import compiled
-from releases.models import Release, RunPerson
+from releases.models import ActivityRun, Release, RunPerson
 from releases.names import names_of, names_of_step
 from relorch.lib import secrets
 from relorch.lib.sealing import seal
@@ -105,12 +105,27 @@ def hash_of(value: Any) -> str:
 
 def people_rows(run_id: int, release_id: int, people: Sequence[tuple[str, int, str]]) -> list[RunPerson]:
     """Rows for those among `people` that exist; a name that nobody bears any more is left out (the verdict then says `impossible`)."""
-    emails = {who.removeprefix("user:").lower() for _, _, who in people if who.startswith("user:")}
-    groups = {who.removeprefix("group:") for _, _, who in people if who.startswith("group:")}
+    return _rows(release_id, [(run_id, *person) for person in people])
+
+
+def owner_rows(release: Release) -> list[RunPerson]:
+    """Rows for the owners that phases and activities name: they see the release from its start (section 4). The process's owners see it anyway."""
+    flow = compiled(release.version_id).flow
+    owners = {key: step.owners or flow.phases[flow.phase_of[key]].owners for key, step in flow.steps.items()}
+    owners = {key: names for key, names in owners.items() if names}
+    if not owners:
+        return []
+    runs = dict(ActivityRun.objects.filter(release=release, key__in=owners).values_list("key", "id"))
+    return _rows(release.pk, [(runs[key], RunPerson.OWNER, 0, name) for key, names in owners.items() for name in names])
+
+
+def _rows(release_id: int, people: Sequence[tuple[int, str, int, str]]) -> list[RunPerson]:
+    emails = {who.removeprefix("user:").lower() for *_, who in people if who.startswith("user:")}
+    groups = {who.removeprefix("group:") for *_, who in people if who.startswith("group:")}
     users = {user.email.lower(): user for user in get_user_model().objects.filter(email__in=emails)} if emails else {}
     known = {group.name: group for group in Group.objects.filter(name__in=groups)} if groups else {}
     rows = []
-    for role, line, who in people:
+    for run_id, role, line, who in people:
         user, group = users.get(who.removeprefix("user:").lower()), known.get(who.removeprefix("group:"))
         if who.startswith("user:") and user:
             rows.append(RunPerson(run_id=run_id, release_id=release_id, role=role, line=line, user=user))

@@ -17,9 +17,10 @@ from processes.models import Process, ProcessVersion
 from processes.problems import Problem, errors, pointer
 from processes.variables import resolve_inputs, resolve_variables
 from releases import engine
+from releases.asking import owner_rows
 from releases.engine import Actor, Move, Work
 from releases.flows import compiled
-from releases.models import Release
+from releases.models import Release, RunPerson
 from releases.names import about_process, about_release, context_of
 from releases.states import Release as State
 from relorch.lib import secrets
@@ -269,3 +270,4 @@ def begin(work: Work, release: Release) -> None:
         said["parent"] = release.parent_run.release_id
     work.say("release.started", release.pk, **said)
     work.begin(release.pk)
+    RunPerson.objects.bulk_create(owner_rows(release))
