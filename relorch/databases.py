@@ -46,4 +46,4 @@ def pooled(most: int = 20) -> None:
 
     options = settings.DATABASES["default"]["OPTIONS"]
     pool = {"min_size": 2, "max_size": most, "timeout": 10, "max_idle": 300}
-    change({"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False, "OPTIONS": options | {"application_name": "relorch web", "pool": pool}})
+    change({"CONN_MAX_AGE": 0, "OPTIONS": options | {"application_name": "relorch web", "pool": pool}})
