@@ -15,8 +15,8 @@ from typing import IO
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from relorch.demo import EXAMPLES
-from relorch.lib.parents import end_with_parent_process
+from relorch.demo import shops
+from relorch.lib.unprivileged import end_with_parent
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 _READY = "relorch is ready at "
@@ -34,7 +34,7 @@ class Server:
 def served(port: int) -> Iterator[Server]:
     """Start it on the port (0: any), wait until it is ready, and leave no process behind. Raises CommandError when it does not start."""
     command = [sys.executable, str(MANAGE), "serve", "--port", str(port), "--home", str(settings.RELORCH_HOME)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ.copy(), start_new_session=True, preexec_fn=end_with_parent_process)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ.copy(), start_new_session=True, preexec_fn=ends_with_us)
     try:
         if process.stdout is None:
             raise CommandError("the server says nothing")
@@ -45,30 +45,31 @@ def served(port: int) -> Iterator[Server]:
                 break
         if not address:
             raise CommandError("The server did not start; see above why.")
-        threading.Thread(target=_forward, args=(process.stdout,), daemon=True).start()
+        threading.Thread(target=_read, args=(process.stdout,), daemon=True).start()
         yield Server(process, address)
     finally:
         _stop(process)
 
 
-def _forward(lines: IO[str]) -> None:
-    for line in lines:
-        sys.stdout.write(line)
+def ends_with_us() -> None:
+    """In the child: it is asked to end when we are gone, however we went."""
+    end_with_parent(signal.SIGTERM)
+
+
+def _read(lines: IO[str]) -> None:
+    """Else the pipe is full some day. What matters is said on stderr, which the server shares with us."""
+    for _ in lines:
+        pass
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
+    while process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(settings.RELORCH_GRACE + 6)
+        except KeyboardInterrupt:
+            continue  # told twice, it ends without grace
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    workspaces = Path(settings.RELORCH_HOME) / "workspaces"
-    if workspaces.is_dir():
-        subprocess.run(
-            [sys.executable, str(EXAMPLES / "app" / "tools" / "stop.py"), "--below", str(workspaces)],
-            check=False,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    shops.stop_all()

@@ -16,6 +16,9 @@ from rich.console import Console
 
 from relorch.demo import PASSWORD
 
+INTERRUPTED = 130
+"""What shells say of a command that Ctrl-C ended."""
+
 
 class Command(BaseCommand):
     help = "Starts relorch with demo people, example processes and releases that really run. Safe to repeat; var/demo is its home."
@@ -31,10 +34,19 @@ class Command(BaseCommand):
     def handle(self, *args: Any, port: int, play: bool, in_this_home: bool, **options: Any) -> None:
         """Serve, load what is missing, make the first releases, and stay; or play."""
         if play and not in_this_home:
-            self._play_elsewhere()
-        from relorch.demo import filling, loading, serving
+            sys.exit(self._play_elsewhere())
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+        try:
+            self._serve(0 if play else port, play)
+        except KeyboardInterrupt:
+            if play:
+                sys.exit(INTERRUPTED)
 
-        with serving.served(0 if play else port) as server:
+    def _serve(self, port: int, play: bool) -> None:
+        from relorch.demo import filling, loading, serving, shops
+
+        with serving.served(port) as server:
             if loading.is_a_real_home():
                 raise CommandError(f"{settings.RELORCH_HOME} is used by people who are not the demo's. Give the demo a home of its own: --home FOLDER.")
             people = loading.load()
@@ -44,24 +56,25 @@ class Command(BaseCommand):
             for person in people:
                 self.stdout.write(f"    {person.email:<24}{person.name:<14}{', '.join(sorted(person.groups.values_list('name', flat=True)))}")
             self.stdout.write("\n  Ctrl-C stops everything.\n")
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, _interrupt)
-            try:
-                filling.fill(people)
-                server.process.wait()
-            except KeyboardInterrupt:
-                return
+            self.stdout.flush()
+            shops.start_again()
+            filling.fill(people)
+            server.process.wait()
             raise CommandError("The server has ended.")
 
-    def _play_elsewhere(self) -> None:
-        """Settings know one home, so that another one takes another process."""
+    def _play_elsewhere(self) -> int:
+        """Settings know one home, so that another one takes another process; it cleans up, whoever of us is told to end."""
+        from relorch.demo.serving import ends_with_us
+
         with tempfile.TemporaryDirectory(prefix="relorch-play-") as home:
             environment = {**os.environ, "RELORCH_HOME": home}
-            for name in ("DATABASE_URL", "BROKER_URL"):
+            for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "BROKER_URL", "RELORCH_BASE_URL"):
                 environment.pop(name, None)
             command = [sys.executable, sys.argv[0], "demo", "--play", "--in-this-home", "--home", home]
-            done = subprocess.run(command, env=environment, check=False)
-        sys.exit(done.returncode)
+            player = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=ends_with_us)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda *_: player.send_signal(signal.SIGTERM))
+            return player.wait()
 
 
 def _interrupt(number: int, frame: object) -> None:
