@@ -554,8 +554,8 @@ def test_a_child_reopened_in_a_held_tree_is_held_with_it() -> None:
     assert fresh(release).state == "succeeded"
 
 
-def test_an_owner_may_be_named_and_the_person_is_kept() -> None:
-    """The starter of a child is the root's (S12)."""
+def test_the_starter_of_a_child_is_that_of_the_root() -> None:
+    """S12."""
     starter = factories.person("sam")
     child = blueprint(manual("asked"))
     published(child)
