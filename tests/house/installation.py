@@ -44,12 +44,12 @@ def until(look: Callable[[], Found], seconds: float, what: str) -> Found:
 class Served:
     """A running `manage.py serve` and its processes."""
 
-    def __init__(self, home: Path, **more: str) -> None:
+    def __init__(self, home: Path, *arguments: str, **more: str) -> None:
         self.home = home
         self.errors = home.with_suffix(".err")
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve", "--port", "0"],
+                [sys.executable, "manage.py", "serve", "--port", "0", *arguments],
                 cwd=ROOT,
                 env=environment(home, **more),
                 stdin=subprocess.DEVNULL,
@@ -59,7 +59,7 @@ class Served:
             )
         assert self.process.stdout
         self.first_line = self.process.stdout.readline()
-        assert "http://127.0.0.1:" in self.first_line, self.errors.read_text()
+        assert "http" in self.first_line, self.errors.read_text()
         self.address = next(word for word in self.first_line.split() if word.startswith("http")).rstrip("/")
 
     def get(self, path: str) -> tuple[int, str]:
@@ -75,7 +75,7 @@ class Served:
 
     def tree(self) -> list[psutil.Process]:
         """Every living process below it."""
-        return [process for process in psutil.Process(self.process.pid).children(recursive=True) if process.status() != psutil.STATUS_ZOMBIE]
+        return left(psutil.Process(self.process.pid).children(recursive=True))
 
     def child(self, *words: str) -> psutil.Process | None:
         """The one direct child with all the words in its command line."""
@@ -107,4 +107,11 @@ class Served:
 
 def left(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those that still live."""
-    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    living = []
+    for process in processes:
+        try:
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                living.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return living

@@ -5,11 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import secrets
 import signal
+import socket
 import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -143,3 +146,32 @@ def test_ctrl_c_reaches_only_us(tmp_path: Path) -> None:
     assert served.process.returncode == 0
     assert not left(processes)
     assert subprocess.run(["pgrep", "-f", str(served.home)], capture_output=True, text=True, check=False).stdout == ""
+
+
+def test_behind_a_proxy_that_speaks_https(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    base = "https://release.example.org"
+    served = Served(tmp_path / "home", "--port", str(port), "--host", "0.0.0.0", RELORCH_BASE_URL=base, RELORCH_SECRET_KEY=secrets.token_urlsafe(64))
+    try:
+        assert served.address == base
+
+        def ask(**headers: str) -> http.client.HTTPResponse:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/accounts/login/", headers={name.replace("_", "-"): value for name, value in headers.items()})
+            answer = connection.getresponse()
+            answer.read()
+            connection.close()
+            return answer
+
+        through = ask(Host="release.example.org", X_Forwarded_Proto="https")
+        assert through.status == 200
+        assert "max-age=63072000; includeSubDomains" in through.getheader("Strict-Transport-Security", "")
+        cookies = through.headers.get_all("Set-Cookie") or []
+        assert cookies
+        assert all(cookie.startswith("__Host-") and "Secure" in cookie and "Path=/" in cookie for cookie in cookies)
+        plain = ask(Host="release.example.org")
+        assert (plain.status, plain.getheader("Location")) == (301, f"{base}/accounts/login/")
+        assert ask(Host="evil.example.org", X_Forwarded_Proto="https").status == 400
+    finally:
+        served.stop()
