@@ -22,7 +22,8 @@ from relorch.postgres import Runner
 
 __all__ = ["DATABASE", "PORT", "Place", "answers", "connection", "ensure", "revive", "running", "server_process", "stop"]
 
-STOP_WITHIN = 10.0
+STOP_PATIENCE = ((signal.SIGINT, 2.0), (signal.SIGQUIT, 0.5), (signal.SIGKILL, 0.5))
+"""Seconds for each way of stopping, from polite to hard; after a hard one the next start recovers from the log. `serve` must be gone in time."""
 
 
 @contextlib.contextmanager
@@ -81,7 +82,7 @@ def ensure(place: Place, *, dies_with_us: bool = False) -> None:
 def stop(place: Place) -> None:
     """Ends the server as PostgreSQL's fast shutdown does, harder if it does not end in time."""
     server = server_process(place)
-    for number, patience in ((signal.SIGINT, STOP_WITHIN), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 3.0)):
+    for number, patience in STOP_PATIENCE:
         if server is None:
             break
         with contextlib.suppress(psutil.NoSuchProcess):
