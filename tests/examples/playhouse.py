@@ -34,7 +34,7 @@ SECONDS = 150
 
 
 class Rests(Exception):
-    """It has come to where the scenario ends."""
+    """It has come to where the scenario ends, or waits for help that nobody gives here."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ class Playhouse:
 
     def _play(self, name: str, scenario: Scenario) -> int:
         def watch(release: Release) -> None:
-            if ActivityRun.objects.filter(release=release, key=scenario.rests_at, state="waiting").exists():
+            moved = ActivityRun.objects.filter(root_id=release.root_id)
+            if moved.filter(key=scenario.rests_at, state="waiting").exists() or moved.filter(state="on_hold").exists():
                 raise Rests
 
         try:
@@ -110,7 +111,7 @@ class Playhouse:
                 name=name,
             )
             with contextlib.suppress(Rests):
-                playing.play(release, deciders, reject=scenario.reject, seconds=SECONDS, watch=watch if scenario.rests_at else None)
+                playing.play(release, deciders, reject=scenario.reject, seconds=SECONDS, watch=watch)
             return release.pk
         finally:
             connection.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -31,8 +32,8 @@ def in_the_night() -> str:
 
 
 def three_free_ports() -> int:
-    """The first of three neighbours that nobody listens on, below the range from which the system gives ports away."""
-    for first in range(20_000, 30_000, 3):
+    """The first of three neighbours that nobody listens on, below the range from which the system gives ports away; another run looks elsewhere."""
+    for first in range(20_000 + os.getpid() % 3_000 * 3, 32_000, 3):
         with contextlib.ExitStack() as held, contextlib.suppress(OSError):
             for port in range(first, first + 3):
                 held.enter_context(socket.socket()).bind(("127.0.0.1", port))
