@@ -35,7 +35,7 @@ class Command(BaseCommand):
         """Serve, load what is missing, make the first releases, and stay; or play."""
         if play and not in_this_home:
             sys.exit(self._play_elsewhere())
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
         try:
             self._serve(0 if play else port, play)
