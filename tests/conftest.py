@@ -54,8 +54,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(autouse=True)
 def _nobody_has_tried_yet(request: pytest.FixtureRequest) -> None:
-    """Counts of log-in attempts and requests are kept in the cache; a test starts without those of the one before."""
+    """Counts of log-in attempts and requests, and the graphs of versions, are kept in memory; a test starts without those of the one before."""
     if not request.config.pluginmanager.is_blocked("django"):
         from django.core.cache import cache
 
+        from releases.flows import compiled, version_of
+
         cache.clear()
+        # a version never changes, but a test's database may count from 1 again
+        compiled.cache_clear()
+        version_of.cache_clear()
