@@ -55,11 +55,13 @@ class Place:
 
     @property
     def socket(self) -> Path:
-        """The folder of the socket; a home whose path is too long for a socket has a short one beside the temporary files."""
+        """The folder of the socket; a home whose path is too long for a socket has a short one beside the temporary files, wherever these lie."""
         folder = self.base / "run"
         if len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER:
             return folder
-        return Path(tempfile.gettempdir()) / f"relorch-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
+        name = f"relorch-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
+        short = Path(tempfile.gettempdir()) / name
+        return short if len(os.fsencode(short)) <= _LONGEST_SOCKET_FOLDER else Path("/tmp") / name  # noqa: S108 (its owner alone may enter, checked at the start)
 
 
 def connection(home: Path, role: str) -> dict[str, Any]:
