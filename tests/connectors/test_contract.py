@@ -131,4 +131,4 @@ def test_noop_costs_nothing(tmp_path: Path) -> None:
     started = time.perf_counter()
     for _ in range(10_000):
         noop.start({}, here)
-    assert time.perf_counter() - started < 5, "measured at 1 ms"
+    assert time.perf_counter() - started < 0.2, "measured at 1 ms"

@@ -172,7 +172,7 @@ def test_connecting_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             each.close()
     assert caught.value.code == "unreachable"
     assert not caught.value.sent
-    assert 0.5 < time.monotonic() - started < 6
+    assert 0.5 < time.monotonic() - started < 1.2
 
 
 def test_a_handshake_that_hangs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_a_handshake_that_hangs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(EgressError) as caught:
             request("GET", server.url(scheme="https"), allow=parse_allow("127.0.0.1"))
     assert caught.value.code == "unreachable"
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 1.2
 
 
 def test_a_resolver_that_hangs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_a_resolver_that_hangs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(EgressError) as caught:
         request("GET", "http://some.test/", allow=parse_allow(""))
     assert caught.value.code == "unreachable"
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 1
 
 
 def test_the_whole_is_bounded_however_slowly_it_comes() -> None:
@@ -202,7 +202,7 @@ def test_the_whole_is_bounded_however_slowly_it_comes() -> None:
         with pytest.raises(EgressError) as caught:
             request("GET", server.url(), allow=allow, seconds=1)
         assert caught.value.code == "timeout"
-        assert 0.9 < time.monotonic() - started < 6
+        assert 0.9 < time.monotonic() - started < 1.4
 
     def slow_head(connection: socket.socket) -> None:
         heard(connection)
@@ -215,7 +215,7 @@ def test_the_whole_is_bounded_however_slowly_it_comes() -> None:
         with pytest.raises(EgressError) as caught:
             request("GET", server.url(), allow=allow, seconds=1)
         assert caught.value.code == "timeout"
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < 1.4
 
 
 def test_redirects_share_the_time() -> None:
@@ -228,7 +228,7 @@ def test_redirects_share_the_time() -> None:
         with pytest.raises(EgressError) as caught:
             request("GET", server.url(), allow=parse_allow("127.0.0.1"), seconds=1)
     assert caught.value.code == "timeout"
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 1.5
 
 
 def test_endless_bodies_and_heads_end() -> None:

@@ -196,7 +196,7 @@ def test_time_is_bounded_by_the_activity(ask: Ask) -> None:
         started = time.monotonic()
         end = ask(server.url(), call={"timeout": 0.8})
         assert (end.succeeded, end.code) == (False, "timeout")
-        assert 0.7 < time.monotonic() - started < 6
+        assert 0.7 < time.monotonic() - started < 1.5
         assert "may have been carried out" in end.message
 
 
@@ -205,7 +205,7 @@ def test_it_stops_when_told(ask: Ask) -> None:
         started = time.monotonic()
         end = ask(server.url(), call={"stopping": lambda: time.monotonic() - started > 0.5})
         assert (end.succeeded, end.code) == (False, "stopped")
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < 1.5
 
 
 def test_large_and_packed_answers(ask: Ask) -> None:

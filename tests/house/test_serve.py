@@ -48,7 +48,7 @@ def test_an_answer_is_not_held_back(served: Served) -> None:
         connection.getresponse().read()
         took.append(time.monotonic() - began)
     connection.close()
-    assert min(took[1:]) < 0.5
+    assert min(took[1:]) < 0.03
 
 
 def test_keys_are_for_the_owner_alone(served: Served) -> None:
@@ -75,7 +75,7 @@ def test_a_killed_child_is_back_within_a_second(served: Served, words: tuple[str
         until(lambda old=old: (served.child(*words) or old).pid != old.pid, 5, f"{words} is back")
         took.append(time.monotonic() - killed)
         until(lambda pool=pool: not left(pool), 5, "its pool children died with it")
-    assert min(took) < 3  # measured below 1 s where nothing else runs
+    assert min(took) < 1  # the others too, where nothing else runs
     until(lambda: served.get("/readyz")[0] == 200, 15, "ready again")
 
 

@@ -266,8 +266,7 @@ def large() -> tuple[list[GraphPhase], list[GraphActivity]]:
     return phases, steps
 
 
-def test_304_activities_are_laid_out_without_blowing_up() -> None:
-    """Measured at 2 to 4 ms; the bound only catches a change of kind, whatever else the machine does."""
+def test_304_activities_take_less_than_10_ms() -> None:
     phases, steps = large()
     assert len(steps) == 304
     for opened in (frozenset[str](), frozenset({EVERYTHING})):
@@ -276,7 +275,7 @@ def test_304_activities_are_laid_out_without_blowing_up() -> None:
             begin = time.process_time()
             layout(phases, steps, opened=opened)
             took.append(time.process_time() - begin)
-        assert min(took) < 0.1
+        assert min(took) < 0.010
 
 
 def test_a_chain_of_2000_and_a_fan_of_5000_are_no_burden() -> None:
@@ -284,7 +283,7 @@ def test_a_chain_of_2000_and_a_fan_of_5000_are_no_burden() -> None:
     chain = layout([GraphPhase("p", "P", "running")], big(["succeeded"] * 1000 + ["running"] + ["pending"] * 999), opened={EVERYTHING})
     fan = [activity(f"a{n}", state="running") for n in range(5000)]
     wide = layout([GraphPhase("p", "P", "running")], [*fan, activity("join", state="pending", after=tuple(step.id for step in fan))])
-    assert time.process_time() - begin < 20
+    assert time.process_time() - begin < 2
     assert len(chain.cards[0].boxes) == 2000
     assert len(wide.cards[0].boxes) == 2
 

@@ -127,7 +127,7 @@ def test_endless_repeats_neither_pile_up_nor_slow_down() -> None:
     masker = Masker(["a" * 8, "b\nb\nb\nb\n"])
     started = time.monotonic()
     kept = sum(len(masker.feed("a" * 5_000 + "\n" * 5_000)) for _ in range(40)) + len(masker.end())
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 5
     assert kept < 40 * 5_010
 
 

@@ -325,7 +325,7 @@ def test_an_alias_is_a_copy() -> None:
 def test_bombs_are_refused_fast(name: str, text: str, codes: set[str]) -> None:
     start = time.process_time()
     reading = read(text)
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 2
     assert {problem.code for problem in reading.problems} == codes
     assert len(reading.problems) <= 302
     assert sum(len(problem.message) + len(problem.place) for problem in reading.problems) < 200_000
@@ -351,8 +351,7 @@ def test_as_deep_as_allowed_and_one_more() -> None:
 
 
 @pytest.mark.parametrize("kind", ["yaml", "json"])
-def test_three_hundred_activities_are_read_without_blowing_up(kind: str) -> None:
-    """Measured at 30 to 40 ms; the bound only catches a change of kind, whatever else the machine does."""
+def test_three_hundred_activities_take_less_than_300_ms(kind: str) -> None:
     step = {"type": "automated", "connector": "script", "with": {"run": "make", "env": {"A": "${{ inputs.a }}"}}, "timeout": "30m", "retry": {"attempts": 3}}
     phases = [{"id": f"p{n}", "activities": [{"id": f"a{n}_{m}", **step, "depends_on": []} for m in range(10)]} for n in range(30)]
     whole = parse({"id": "large", "inputs": {"a": {}}, "phases": phases}).blueprint
@@ -363,7 +362,7 @@ def test_three_hundred_activities_are_read_without_blowing_up(kind: str) -> None
         start = time.process_time()
         assert read(text).blueprint == whole
         times.append(time.process_time() - start)
-    assert min(times) < 3
+    assert min(times) < 0.3
 
 
 def test_parse_takes_only_plain_values() -> None:
@@ -522,7 +521,7 @@ def test_near_misses_are_guessed_quickly() -> None:
     assert did_you_mean("x" * 1_000_000, keys_of(Activity)) == ""
     start = time.process_time()
     did_you_mean("step_1", (f"stop_{number}" for number in range(1_000_000)))
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 0.5
 
 
 def test_json_text_has_lines() -> None:
