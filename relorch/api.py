@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 import approvals.api
 import processes.api
+import processes.drafting_api
 import processes.input_sets_api
 import releases.api
 import relorch.accounts.api
@@ -66,6 +67,7 @@ def docs(request: HttpRequest) -> HttpResponse:
 
 app_name = "api"
 urlpatterns = [
+    *processes.drafting_api.routes,
     *processes.api.routes,
     *processes.input_sets_api.routes,
     *releases.api.routes,

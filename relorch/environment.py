@@ -88,6 +88,19 @@ def base_url(name: str) -> str:
     return value
 
 
+def address(name: str) -> str:
+    """`http(s)://host[:port]/path` without query and credentials, or empty."""
+    value = text(name).rstrip("/")
+    try:
+        parts = urlsplit(value)
+        fits = not value or (parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query and not parts.username and parts.port != 0)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise refuse(name, value, "https://models.example.org/v1 (no query, no credentials)", secret="@" in value)
+    return value
+
+
 def database(name: str, value: str) -> dict[str, Any]:
     """Django's HOST, PORT, USER, PASSWORD, NAME and OPTIONS from a `postgresql://` address."""
     try:

@@ -26,6 +26,9 @@ RELORCH_EGRESS_ALLOW = environment.words("RELORCH_EGRESS_ALLOW")
 RELORCH_SANDBOX = environment.one_of("RELORCH_SANDBOX", ("auto", "required", "off"), "auto")
 RELORCH_GRACE = environment.whole("RELORCH_GRACE", 10, most=600)
 RELORCH_API_RATE = environment.whole("RELORCH_API_RATE", 6000)
+RELORCH_MODEL_URL = environment.address("RELORCH_MODEL_URL")  # an endpoint that speaks OpenAI's protocol; unset: texts are read by rules alone
+RELORCH_MODEL_NAME = environment.text("RELORCH_MODEL_NAME", "default")
+RELORCH_MODEL_KEY = environment.text("RELORCH_MODEL_KEY")
 
 # Secrets
 

@@ -29,6 +29,7 @@ GOOD = "https://release.example.org"
         (environment.base_url, "RELORCH_BASE_URL", "https://user@release.example.org"),
         (environment.base_url, "RELORCH_BASE_URL", "https://release.example.org:port"),
         (environment.base_url, "RELORCH_BASE_URL", "release.example.org"),
+        (environment.address, "RELORCH_MODEL_URL", "ftp://models.example.org"),
         (lambda name: environment.one_of(name, ("auto", "required"), "auto"), "RELORCH_SANDBOX", "maybe"),
         (lambda name: environment.folder(name, Path("x")), "RELORCH_HOME", __file__),
     ],
