@@ -16,8 +16,8 @@ from approvals import packets, signing
 from approvals.cases import attempts_with_release
 from approvals.deciding import case_of
 from approvals.models import SignOff
-from approvals.querysets import cases_of
-from approvals.serializers import GivenVoteShape, PendingShape, SignOffBody, SignOffsShape, vote_of
+from approvals.querysets import cases_of, proposals_on
+from approvals.serializers import GivenVoteShape, PendingShape, SignOffBody, SignOffsShape, proposal_of, vote_of
 from processes.blueprint import Approval
 from processes.quorum import may_decide
 from releases.api import actor_of
@@ -140,6 +140,7 @@ def _case(attempt: Attempt) -> dict[str, Any]:
             for line, of in zip(verdict.lines, asked, strict=True)
         ],
         "votes": [vote_of(vote) for vote in votes],
+        "proposals": [proposal_of(row) for row in proposals_on(attempt)],
         "packet": {
             "hash": packets.current_hash(attempt),
             "binds": secrets.hide(attempt.bound or {}),
@@ -162,6 +163,7 @@ def _not_asked(release: Release, activity: str) -> dict[str, Any]:
         "due_at": None,
         "lines": [{"count": count, "of": of, "filled_by": [], "can_fill": [], "asked": False} for count, of in lines],
         "votes": [],
+        "proposals": [],
         "packet": None,
     }
 

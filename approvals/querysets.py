@@ -16,7 +16,7 @@ from approvals.models import SignOff
 from processes.models import ProcessVersion
 from processes.quorum import Line, Rule, Vote, may_decide
 from releases.flows import compiled
-from releases.models import ActivityRun, Attempt, Release, RunPerson
+from releases.models import ActivityRun, Attempt, Comment, Release, RunPerson
 from releases.states import LIVE, Run
 from relorch.lib.look import kind_of
 
@@ -154,6 +154,11 @@ def needing_attention(user: Any) -> QuerySet[Release]:
 def given_by(user: Any, most: int = 50) -> QuerySet[SignOff]:
     """The last votes of this person."""
     return SignOff.objects.filter(person=user).select_related("attempt__run__release").order_by("-at")[:most]
+
+
+def proposals_on(attempt: Attempt) -> QuerySet[Comment]:
+    """What those who may not decide proposed on this attempt, and did not take back (S14)."""
+    return Comment.objects.filter(attempt=attempt, deleted_at=None).exclude(proposes="").select_related("by").order_by("pk")
 
 
 def items_of(attempts: Iterable[Attempt], user: Any) -> list[Item]:

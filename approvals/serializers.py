@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from approvals.models import SignOff
+from releases.models import Comment
 from relorch.audit.chain import instant
 from relorch.lib.rest import InstantField
 
@@ -55,6 +56,16 @@ class PacketShape(serializers.Serializer[Any]):
     shown = serializers.DictField(help_text="All that is shown: title, instructions, fields, tasks, lines.")
 
 
+class ProposalShape(serializers.Serializer[Any]):
+    """What a token or an agent proposes; it counts for nothing (S14)."""
+
+    by = serializers.EmailField()
+    proposes = serializers.ChoiceField(SignOff.Decision.values)
+    comment = serializers.CharField()
+    at = InstantField()
+    door = serializers.CharField()
+
+
 class SignOffsShape(serializers.Serializer[Any]):
     """The decision on an activity."""
 
@@ -64,6 +75,7 @@ class SignOffsShape(serializers.Serializer[Any]):
     due_at = InstantField(allow_null=True)
     lines = LineShape(many=True)
     votes = VoteShape(many=True)
+    proposals = ProposalShape(many=True)
     packet = PacketShape(allow_null=True)
 
 
@@ -99,3 +111,8 @@ def vote_of(vote: SignOff) -> dict[str, Any]:
     if vote.for_person:
         shown["for"] = vote.for_person.email
     return shown | {"decision": vote.decision, "comment": vote.comment, "at": instant(vote.at), "door": vote.door, "stale": vote.stale}
+
+
+def proposal_of(row: Comment) -> dict[str, Any]:
+    """`{by, proposes, comment, at, door}`; wants `by` selected."""
+    return {"by": row.by.email, "proposes": row.proposes, "comment": row.text, "at": instant(row.at), "door": row.door}

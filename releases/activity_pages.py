@@ -16,6 +16,7 @@ from django.utils.http import urlencode
 from releases import access, operating, states
 from releases.models import Attempt, LogChunk, Release
 from releases.pages import Line, Page, said_events
+from releases.threads import Thread
 from releases.wording import BECAUSE, Said
 from relorch.lib import secrets
 from relorch.lib.markdown import to_html
@@ -151,6 +152,11 @@ class ActivityPage:
         """The newest one."""
         return self.attempts[0] if self.attempts else None
 
+    @cached_property
+    def thread(self) -> Thread:
+        """What people said and brought."""
+        return Thread(self.release, self.page.user, self.key, here=self._tab_url("comments"))
+
     @property
     def manual(self) -> bool:
         """Whether people do it."""
@@ -165,12 +171,10 @@ class ActivityPage:
     def tabs(self) -> list[dict[str, Any]]:
         """The tabs; what people do begins with its details."""
         first = ("log", "Log") if self.line.run.type == "automated" else ("details", "Details")
-        names = [first, ("values", "Inputs and outputs"), ("attempts", "Attempts"), ("timeline", "Timeline")]
+        names = [first, ("values", "Inputs and outputs"), ("comments", "Comments"), ("attempts", "Attempts"), ("timeline", "Timeline")]
+        counts = {"attempts": len(self.attempts), "comments": self.thread.count or ""}
         current = self.tab if self.tab in dict(names) else first[0]
-        return [
-            {"name": name, "label": label, "url": self._tab_url(name), "current": name == current, "count": len(self.attempts) if name == "attempts" else ""}
-            for name, label in names
-        ]
+        return [{"name": name, "label": label, "url": self._tab_url(name), "current": name == current, "count": counts.get(name, "")} for name, label in names]
 
     def _tab_url(self, name: str) -> str:
         kept = {"open": self.page.opened} if self.page.opened else {}

@@ -24,6 +24,7 @@ from releases.graph import Graph, GraphActivity, GraphPhase, layout, opened_from
 from releases.models import ActivityRun, Attempt, PhaseRun, Release, RunPerson
 from releases.names import answers_in
 from releases.scheduler import Fact, phase_state
+from releases.threads import Thread
 from relorch.audit.models import Event, Stream
 from relorch.lib.look import kind_of
 from relorch.lib.words import short_duration
@@ -384,6 +385,11 @@ class Page:
     def events(self) -> list[tuple[wording.Said, datetime]]:
         """The latest events."""
         return said_events(self.stream, self.labels, EVENTS, release_id=self.release.pk, verb__in=TOLD)
+
+    @cached_property
+    def thread(self) -> Thread:
+        """What people said and brought, to all of it."""
+        return Thread(self.release, self.user, labels=self.labels, here=f"{self.url}#comments")
 
     @property
     def ancestors(self) -> list[Release]:

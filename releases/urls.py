@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from releases import starting_views, views
+from releases import starting_views, talk_views, views
 
 app_name = "releases"
 urlpatterns = [
@@ -11,9 +11,16 @@ urlpatterns = [
     path("start/<slug:process>/", starting_views.start, name="start_process"),
     path("<int:pk>/", views.detail, name="detail"),
     path("<int:pk>/live/<slug:shown>/", views.live, name="live"),
+    path("<int:pk>/comments/", talk_views.comment, name="comment"),
+    path("<int:pk>/comments/<int:number>/", talk_views.change_comment, name="change_comment"),
+    path("<int:pk>/attachments/", talk_views.attach, name="attach"),
+    path("<int:pk>/attachments/<int:number>/", talk_views.attachment, name="attachment"),
+    path("<int:pk>/attachments/<int:number>/remove/", talk_views.remove_attachment, name="remove_attachment"),
     path("<int:pk>/<slug:verb>/", views.operate, name="operate"),
     path("<int:pk>/activities/<slug:key>/", views.activity, name="activity"),
     path("<int:pk>/activities/<slug:key>/live/<slug:shown>/", views.activity_live, name="activity_live"),
     path("<int:pk>/activities/<slug:key>/log/", views.log, name="log"),
+    path("<int:pk>/activities/<slug:key>/comments/", talk_views.comment, name="comment_activity"),
+    path("<int:pk>/activities/<slug:key>/attachments/", talk_views.attach, name="attach_activity"),
     path("<int:pk>/activities/<slug:key>/<slug:verb>/", views.act, name="act"),
 ]

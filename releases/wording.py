@@ -163,13 +163,23 @@ _PHASE = {
     "not_decided": ("failed", "could not be decided"),
     "outputs_missing": ("warn", "lacks outputs"),
 }
+_TALK = {
+    "comment.added": ("info", "has a new comment"),
+    "comment.changed": ("info", "has a changed comment"),
+    "comment.deleted": ("info", "has lost a comment"),
+    "attachment.added": ("info", "has a new file"),
+    "attachment.removed": ("info", "has lost a file"),
+    "task.changed": ("info", "has a changed task"),
+    "form.filled": ("info", "was filled in"),
+    "approval.broken": ("failed", "rests on an approval that nobody gave"),
+}
 
 
 def told() -> list[str]:
     """The verbs of events that the page of a release tells: what came of things, not each step on the way."""
     activity = [f"activity.{verb}" for verb in _ACTIVITY if verb not in {"started", "waiting"}]
     phases = [f"phase.{verb}" for verb in _PHASE if verb != "opened"]
-    return [*activity, *(f"release.{verb}" for verb in _RELEASE), *phases, "sign_off.given", "sign_off.changed", "sign_off.stale"]
+    return [*activity, *(f"release.{verb}" for verb in _RELEASE), *phases, "sign_off.given", "sign_off.changed", "sign_off.stale", *_TALK]
 
 
 def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], labels: Mapping[str, str]) -> Said:
@@ -178,6 +188,9 @@ def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], l
     data, why = record.get("data") or {}, str(record.get("reason") or "")
     label = labels.get(subject, subject) or "The release"
     look, text = {"activity": _ACTIVITY, "release": _RELEASE, "phase": _PHASE}.get(area, {}).get(what, ("info", what.replace("_", " ")))
+    look, text = _TALK.get(verb, (look, text))
+    if verb in ("attachment.added", "attachment.removed"):
+        why = why or str(data.get("name") or "")
     if area == "release":
         label = "The release"
     elif area == "phase":
@@ -196,5 +209,5 @@ def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], l
     elif what == "retry_scheduled":
         text = f"is tried again, attempt {data.get('attempt', '')}"
     # what follows by itself is not told as the deed of whoever set it off
-    by = actor if area in {"release", "sign_off"} or why or data.get("by_hand") else ""
+    by = actor if area in {"release", "sign_off", "comment", "attachment", "task", "form"} or why or data.get("by_hand") else ""
     return Said(look, label, f"{text} by {by}" if by else text, why)

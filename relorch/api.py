@@ -22,6 +22,7 @@ import processes.api
 import processes.drafting_api
 import processes.input_sets_api
 import releases.api
+import releases.talk_api
 import relorch.accounts.api
 from relorch.lib.rest import View
 
@@ -71,6 +72,7 @@ urlpatterns = [
     *processes.api.routes,
     *processes.input_sets_api.routes,
     *releases.api.routes,
+    *releases.talk_api.routes,
     *approvals.api.routes,
     *relorch.accounts.api.routes,
     path("schema/", Description.as_view(), name="schema"),

@@ -7,6 +7,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "relorch.settings")
 from django.core.asgi import get_asgi_application
 
 from relorch import databases
+from relorch.lib.bodies import bounded
 
-application = get_asgi_application()
+application = bounded(get_asgi_application())
 databases.pooled()

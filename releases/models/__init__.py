@@ -3,5 +3,7 @@
 from releases.models.attempt import Attempt, LogChunk
 from releases.models.release import PhaseRun, Release
 from releases.models.run import ActivityRun, RunPerson
+from releases.models.talk import Attachment, Comment
+from releases.models.task import Task, TaskChange
 
-__all__ = ["ActivityRun", "Attempt", "LogChunk", "PhaseRun", "Release", "RunPerson"]
+__all__ = ["ActivityRun", "Attachment", "Attempt", "Comment", "LogChunk", "PhaseRun", "Release", "RunPerson", "Task", "TaskChange"]
