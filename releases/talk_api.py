@@ -152,7 +152,7 @@ class Attachments(_OfRelease):
     """Files of a release and of its activities."""
 
     serializer_class = AttachmentShape
-    parser_classes = [MultiPartParser]
+    parser_classes = (MultiPartParser,)
     body_limit = None
 
     @extend_schema(operation_id="attachments_list", responses=AttachmentShape(many=True))
