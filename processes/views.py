@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from processes import publishing, reading
-from processes.access import Permission, may
+from processes.access import Permission, may, may_create
 from processes.blueprint import Blueprint, Category
 from processes.differences import difference
 from processes.drafts import document_of
@@ -46,6 +46,8 @@ def index(request: HttpRequest) -> HttpResponse:
         "text": text,
         "category": category if category in categories else "",
         "categories": categories,
+        "may_create": may_create(request.user),
+        "new_url": reverse("processes:new") if may_create(request.user) else "",
         "is_filtered": bool(text or category or request.GET.get("archived")),
     }
     return render(request, "processes/index.html", context)

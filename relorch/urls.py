@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from relorch import gallery, process_pages, views
+from relorch import gallery, new_process, process_pages, views
 
 handler400 = "relorch.lib.http.handler400"
 handler403 = "relorch.lib.http.handler403"
@@ -19,7 +19,7 @@ urlpatterns = [
     path("api/v1/", include("relorch.api")),
     path("admin/", admin.site.urls),
     path("releases/", include("releases.urls")),
-    path("processes/", include((process_pages.urlpatterns, "processes"))),
+    path("processes/", include(([*new_process.urlpatterns, *process_pages.urlpatterns], "processes"))),
     path("", include("approvals.urls")),
 ]
 if not settings.PRODUCTION:

@@ -62,7 +62,7 @@ class _Draft:
     def made(self) -> Description:
         """All of it."""
         document: dict[str, Any] = {"apiVersion": "relorch/v1", "kind": "Process"}
-        name = wording.name_of(self.title) if self.title else "New process"
+        name = wording.title_of(self.title) if self.title else "New process"
         document["id"] = wording.id_of(name, self.known.taken, "process")
         document["name"] = name
         if self.description:

@@ -149,6 +149,12 @@ def name_of(text: str) -> str:
     return said[:1].upper() + said[1:]
 
 
+def title_of(text: str) -> str:
+    """What a document is called: its whole title, without owner."""
+    said = without_owners(plain(text)).strip(" .:;-–—")
+    return said if len(said) <= 2 * LONGEST_NAME else said[: 2 * LONGEST_NAME].rsplit(" ", 1)[0] + " …"
+
+
 def id_of(name: str, taken: Iterable[str], otherwise: str) -> str:
     """A snake-case id made of the name, not one of those taken."""
     flat = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
