@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from processes.models import Process
 from processes.problems import Problem, did_you_mean
-from releases import making, operating, planning, trying
+from releases import making, operating, planning, restarting, trying
 from releases.access import may_do, may_edit_draft, may_operate, may_start
 from releases.detail import detail_of, summaries
 from releases.engine import Actor, Move
@@ -29,6 +29,7 @@ from releases.serializers import (
     EvaluatedShape,
     EventShape,
     OutputsBody,
+    PhaseBody,
     PreviewShape,
     ReasonBody,
     ReleaseCreateShape,
@@ -178,6 +179,11 @@ class Releases(Resources):
         """End everything that is open."""
         return self._operate(operating.abort, "abort this release")
 
+    @extend_schema(operation_id="releases_restart_from", parameters=[PREVIEW], request=PhaseBody, responses=MOVED)
+    def restart_from(self, request: Request, id: str) -> Response:
+        """Run a phase and everything that depends on it again. Earlier work and attempts are kept."""
+        return self._operate(restarting.restart_from, "start this release again", PhaseBody)
+
     @extend_schema(operation_id="releases_events_list", responses=EventShape(many=True))
     def events(self, request: Request, id: str) -> Response:
         """What happened, in its order, from the audit trail."""
@@ -215,12 +221,12 @@ class Releases(Resources):
         check_tag(self.request)(release)
         return release
 
-    def _operate(self, verb: Callable[..., operating.Moves], what: str) -> Response:
+    def _operate(self, verb: Callable[..., operating.Moves], what: str, kind: type[Body] = ReasonBody) -> Response:
         release: Release = self.get_object()
         allow(may_operate(self.request.user, release), what)
-        reason = body_of(ReasonBody, self.request)["reason"]
+        given = body_of(kind, self.request)
         preview = wants_preview(self.request)
-        return self._moved(release.pk, release.state, verb(release=release.pk, actor=actor_of(self.request), reason=reason, preview=preview))
+        return self._moved(release.pk, release.state, verb(release=release.pk, actor=actor_of(self.request), preview=preview, **given))
 
     def _moved(self, pk: int, before: str, moves: operating.Moves) -> Response:
         moved = moves_of(moves, pk, "", before)
@@ -351,10 +357,11 @@ def _event(row: Event) -> dict[str, Any]:
 MOST_DIGITS = 18
 _ID = rf"(?P<id>[0-9]{{1,{MOST_DIGITS}}})"
 _RUN = rf"^releases/{_ID}/activities/(?P<activity>[a-z][a-z0-9_]{{0,62}})"
+RELEASE_VERBS = ("start", "hold", "resume", "abort", "restart_from")
 routes = [
     re_path(r"^releases/$", Releases.as_view({"get": "list", "post": "create"}), name="releases"),
     re_path(rf"^releases/{_ID}/$", Releases.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}), name="release"),
-    *(re_path(rf"^releases/{_ID}/{verb}/$", Releases.as_view({"post": verb}), name=f"release-{verb}") for verb in ("start", "hold", "resume", "abort")),
+    *(re_path(rf"^releases/{_ID}/{verb}/$", Releases.as_view({"post": verb}), name=f"release-{verb}") for verb in RELEASE_VERBS),
     re_path(rf"^releases/{_ID}/events/$", Releases.as_view({"get": "events"}), name="release-events"),
     *(re_path(rf"{_RUN}/{verb}/$", Runs.as_view({"post": verb}), name=f"activity-{verb}") for verb in ("stop", "retry", "ignore", "fail", "skip", "succeed")),
     re_path(rf"{_RUN}/log/$", Runs.as_view({"get": "log"}), name="activity-log"),

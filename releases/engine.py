@@ -178,6 +178,15 @@ class Work:
                 self._close_run(ref, ending)
             else:
                 self.say(f"activity.{ending}", ref.release, ref.key, **said)
+        if late:
+            # whoever still answers under the fence that was ended has come to its end
+            self.cursor.execute(
+                """
+                UPDATE releases_attempt a SET stop_confirmed_at = %s FROM unnest(%s::bigint[], %s::int[]) AS d(id, fence)
+                WHERE a.id = d.id AND a.fence = d.fence + 1 AND a.stop_asked_at IS NOT NULL AND a.stop_confirmed_at IS NULL
+                """,
+                (self.at, [end.attempt for end in late], [end.fence for end in late]),
+            )
         return late
 
     def _ending(self, end: End) -> tuple[Run, float | None]:

@@ -38,7 +38,9 @@ MOST_AT_ONCE = 500
 _CHORES = {
     "decide_phase": """
         SELECT p.id, p.release_id, p.key FROM releases_phaserun p JOIN releases_release r ON r.id = p.release_id
-        WHERE p.root_id = %(root)s AND p.decided = '' AND p.unmet = 0 AND p.error = '' AND r.state = 'running' LIMIT %(most)s""",
+        WHERE p.root_id = %(root)s AND p.decided = '' AND p.unmet = 0 AND p.error = '' AND r.state = 'running' AND NOT EXISTS (
+            SELECT FROM releases_attempt a WHERE a.id = ANY(p.stopping) AND a.stop_confirmed_at IS NULL
+                AND a.stop_asked_at > clock_timestamp() - interval '60 seconds') LIMIT %(most)s""",
     "close_phase": """
         SELECT p.id, p.release_id, p.key FROM releases_phaserun p JOIN releases_release r ON r.id = p.release_id
         WHERE p.root_id = %(root)s AND p.closed_at IS NULL AND p.remaining = 0 AND p.decided <> '' AND r.state IN ('running', 'held') LIMIT %(most)s""",

@@ -7,7 +7,7 @@ is then done and rolled back, and the moves it would have made are returned.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from processes.problems import Problem
@@ -28,7 +28,7 @@ def hold(*, release: int, actor: Actor, reason: str, preview: bool = False) -> M
     """Put a running release and its children on hold: nothing more is claimed; what runs goes on (S12a)."""
     with locked(release, actor=actor, preview=preview) as work:
         _must(work, release, {State.RUNNING}, "put on hold")
-        _need_reason(reason)
+        need_reason(reason)
         work.cursor.execute(
             "UPDATE releases_release SET state = 'held', held_by_id = %s, held_at = %s, reason = %s WHERE id = ANY(%s) AND state = 'running' RETURNING id",
             (release, work.at, reason, below(work, release)),
@@ -88,7 +88,7 @@ def abort(*, release: int, actor: Actor, reason: str, preview: bool = False) -> 
     """End everything that is open, children too. Running attempts are told to stop after the commit."""
     with locked(release, actor=actor, preview=preview) as work:
         _must(work, release, LIVE, "aborted")
-        _need_reason(reason)
+        need_reason(reason)
         abort_tree(work, release, reason)
     return work.moves
 
@@ -97,7 +97,7 @@ def stop(*, release: int, activity: str, actor: Actor, reason: str, preview: boo
     """Tell the running attempt to end: it fails with `stopped`, then `on_failure`; policy grants no other attempt."""
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.RUNNING}, "stopped")
-        _need_reason(reason)
+        need_reason(reason)
         attempt = _attempt(work, ref)
         work.cursor.execute("UPDATE releases_attempt SET stop_asked_at = %s WHERE id = %s", (work.at, attempt["id"]))
         work.say("activity.stopped", release, activity, reason=reason)
@@ -112,10 +112,10 @@ def retry(
     fits = {Run.ON_HOLD, Run.INTERRUPTED, Run.FAILED, Run.REJECTED, Run.EXPIRED}
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, kind = _run(work, release, activity, fits, "retried", over=True)
-        _need_reason(reason)
+        need_reason(reason)
         if process and kind != "subprocess":
             raise Invalid("not_a_subprocess", f"{activity} is no subprocess: it cannot be retried by running another process.")
-        _reopen(work, release)
+        reopen(work, release)
         if inputs or process:
             work.cursor.execute("SELECT changes FROM releases_activityrun WHERE id = %s", (ref.id,))
             earlier = _object(work.cursor.fetchone()[0])
@@ -175,16 +175,19 @@ def _pending_again(work: Work, release: int, cause: str) -> None:
         work.say("activity.pending_again", release, ref.key, cause=cause)
 
 
-def _reopen(work: Work, release: int) -> None:
-    """A failed or partially succeeded release runs again; the run that waits for it in the parent waits again (section 4, retry)."""
+def reopen(work: Work, release: int, states: Collection[State] = REOPENABLE) -> None:
+    """A release that is over in one of these states runs again; the run that waits for it in the parent waits again (section 4, retry).
+
+    Raises Conflict when it is over in another state, or when its parent has gone on without it.
+    """
     row = work.release(release)
     if row.state in LIVE:
         return
-    if row.state not in REOPENABLE:
+    if row.state not in states:
         raise Conflict("wrong_state", f"This release is {row.state}: it cannot be reopened.", state=row.state)
     if row.parent_run is not None:
         _parent_waits_again(work, row.parent_run, release)
-    work.cursor.execute("UPDATE releases_release SET state = 'running', finished_at = NULL, outputs = NULL WHERE id = %s", (release,))
+    work.cursor.execute("UPDATE releases_release SET state = 'running', finished_at = NULL, outputs = NULL, reason = '' WHERE id = %s", (release,))
     work.moves.append(Move(release, "", row.state, State.RUNNING))
     work.say("release.reopened", release)
     above = _held_above(work, release)
@@ -205,9 +208,11 @@ def _parent_waits_again(work: Work, run: int, child: int) -> None:
     )
     *place, state, attempt, newest = work.cursor.fetchone()
     ref = Ref(*place)
+    if newest == child and state == Run.WAITING:
+        return  # its end has not been told yet
     if newest != child or state not in (Run.ON_HOLD, Run.FAILED):
         raise Conflict("parent_moved_on", "The parent has gone on without this child: retry its activity there.", state=state, release=ref.release)
-    _reopen(work, ref.release)
+    reopen(work, ref.release)
     work.cursor.execute(
         """
         INSERT INTO releases_attempt (run_id, release_id, root_id, number, state, lane, key, fence, worker, lost, effect, queued_at, started_at, reference,
@@ -236,7 +241,7 @@ def ignore(*, release: int, activity: str, actor: Actor, reason: str, outputs: M
     """It ended badly and that does not matter: satisfied, with substitute outputs if given."""
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.ON_HOLD, Run.INTERRUPTED}, "ignored")
-        _need_reason(reason)
+        need_reason(reason)
         missing = _read_downstream(work, ref, outputs or {})
         if missing:
             raise Invalid("outputs_needed", "Later activities read these outputs: give a value for each.", missing)
@@ -248,7 +253,7 @@ def fail(*, release: int, activity: str, actor: Actor, reason: str, preview: boo
     """Accept the bad end: the run ends in its outcome (an interrupted one as failed)."""
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.ON_HOLD, Run.INTERRUPTED}, "failed")
-        _need_reason(reason)
+        need_reason(reason)
         work.cursor.execute("SELECT outcome FROM releases_activityrun WHERE id = %s", (ref.id,))
         outcome = Run(work.cursor.fetchone()[0] or Run.FAILED)
         _close_by_hand(work, ref, state, outcome, reason)
@@ -259,7 +264,7 @@ def skip(*, release: int, activity: str, actor: Actor, reason: str, preview: boo
     """It will not run; satisfied. A child that it waits for is aborted, its request to people closed."""
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.PENDING, Run.QUEUED, Run.WAITING}, "skipped")
-        _need_reason(reason)
+        need_reason(reason)
         _leave_waiting(work, ref, Run.SKIPPED, reason)
         work.cursor.execute(
             "UPDATE releases_activityrun SET state = 'skipped', skipped_because = %s, message = %s, finished_at = %s WHERE id = %s AND state = %s",
@@ -275,7 +280,7 @@ def succeed(*, release: int, activity: str, actor: Actor, reason: str, outputs: 
     """Break the glass: it counts as succeeded though nobody decided or nothing ran; marked for ever."""
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, _ = _run(work, release, activity, {Run.ON_HOLD, Run.WAITING, Run.INTERRUPTED}, "overridden")
-        _need_reason(reason)
+        need_reason(reason)
         _leave_waiting(work, ref, Run.SKIPPED, reason)
         work.cursor.execute("UPDATE releases_activityrun SET overridden = true WHERE id = %s", (ref.id,))
         work.cursor.execute("SELECT id FROM releases_attempt WHERE run_id = %s ORDER BY number DESC LIMIT 1", (ref.id,))
@@ -353,7 +358,8 @@ def _attempt(work: Work, ref: Ref) -> dict[str, Any]:
     return dict(zip(("id", "fence", "number"), work.cursor.fetchone(), strict=True))
 
 
-def _need_reason(reason: str) -> None:
+def need_reason(reason: str) -> None:
+    """Raises Invalid when no reason is given."""
     # asked after the state: who cannot do it at all need not say why (409 comes before 422)
     if not reason.strip():
         raise Invalid("reason_needed", _SAY_WHY, [Problem("required", _SAY_WHY, "/reason")])

@@ -120,6 +120,12 @@ class OutputsBody(ReasonBody):
     outputs = ValuesField(required=False, help_text="Substitute outputs.")
 
 
+class PhaseBody(ReasonBody):
+    """What starting again takes."""
+
+    phase = serializers.CharField(required=False, default="", max_length=200, help_text="The id of the phase to start again from.")
+
+
 class MoveShape(serializers.Serializer[Any]):
     """One run, or with `activity` null the release itself, that moves."""
 

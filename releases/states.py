@@ -90,8 +90,8 @@ RELEASE_MOVES: dict[Release, frozenset[Release]] = {
     Release.HELD: frozenset({Release.RUNNING, Release.ABORTED}),
     Release.FAILED: frozenset({Release.RUNNING}),
     Release.PARTIALLY_SUCCEEDED: frozenset({Release.RUNNING}),
-    Release.SUCCEEDED: frozenset(),
-    Release.ABORTED: frozenset(),
+    Release.SUCCEEDED: frozenset({Release.RUNNING}),
+    Release.ABORTED: frozenset({Release.RUNNING}),
     Release.CANCELLED: frozenset(),
     Release.MISSED: frozenset({Release.SCHEDULED, Release.RUNNING}),
 }

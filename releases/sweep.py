@@ -29,6 +29,9 @@ _STIRRED = """
 UNION
 (SELECT a.root_id FROM releases_attempt a JOIN releases_release r ON r.id = a.release_id
  WHERE a.state = 'queued' AND a.lane = 'prepare' AND a.next_at <= clock_timestamp() AND r.state = 'running' LIMIT %(most)s)
+UNION
+(SELECT p.root_id FROM releases_phaserun p JOIN releases_release r ON r.id = p.release_id
+ WHERE p.stopping <> '{}' AND p.decided = '' AND p.unmet = 0 AND r.state = 'running' LIMIT %(most)s)
 """
 _DUE = """
 SELECT a.id FROM releases_attempt a JOIN releases_release r ON r.id = a.release_id

@@ -152,6 +152,7 @@ _RELEASE = {
     "resumed": ("running", "was resumed"),
     "aborted": ("aborted", "was aborted"),
     "reopened": ("running", "runs again"),
+    "restarted": ("retrying", "was started again"),
     "succeeded": ("succeeded", "succeeded"),
     "partially_succeeded": ("partially_succeeded", "succeeded in part"),
     "failed": ("failed", "failed"),
@@ -193,6 +194,8 @@ def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], l
         why = why or str(data.get("name") or "")
     if area == "release":
         label = "The release"
+        if what == "restarted":
+            text = f"was started again from {labels.get(subject, subject.removeprefix('phase:'))}"
     elif area == "phase":
         label = f"Phase {label}"
     elif area == "sign_off":

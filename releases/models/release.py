@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
@@ -91,6 +92,7 @@ class PhaseRun(models.Model):
     error = models.TextField(blank=True, help_text="Why it could not be decided.")
     opened_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
+    stopping = ArrayField(models.BigIntegerField(), default=list, db_default=[], help_text="Attempts that must have stopped before it opens afresh.")
 
     class Meta:
         ordering: ClassVar = ["position"]
@@ -100,6 +102,7 @@ class PhaseRun(models.Model):
             models.CheckConstraint(condition=Q(closed_at__isnull=True) | (Q(remaining=0) & ~Q(decided="")), name="phase_run_closed_is_done"),
             models.CheckConstraint(condition=Q(decided="skipped") ^ Q(skipped_because=""), name="phase_run_skipped_says_why"),
         ]
+        indexes: ClassVar = [models.Index(fields=["root"], name="phase_run_stopping", condition=~Q(stopping=[]))]
         # no index names the counters: a count-down must stay a heap-only update
 
     def __str__(self) -> str:

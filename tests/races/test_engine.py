@@ -22,6 +22,7 @@ from releases import doorbell, draining, evaluating, operating, sweep
 from releases.attempts import exchange
 from releases.engine import Actor, End, locked
 from releases.models import ActivityRun, Attempt, Release
+from releases.restarting import restart_from
 from releases.states import Run
 from relorch.audit.chain import verify
 from relorch.audit.models import Event
@@ -29,7 +30,7 @@ from relorch.lib.errors import DomainError
 from tests import factories
 from tests.releases import invariants
 from tests.releases.driving import published, run_on
-from tests.releases.scenes import ACTOR, blueprint, child_of, claimed, events, fresh, later, manual, noop, phase, run, running, script, states, sub
+from tests.releases.scenes import ACTOR, blueprint, child_of, claimed, end, events, fresh, later, manual, noop, phase, run, running, script, states, sub
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -295,3 +296,36 @@ def test_a_lease_that_runs_out_meets_its_end() -> None:
         got, _ = at_once(lambda e=end: exchange("test:1", "slow", 0, [e], search=False), sweep.sweep)
         state = ActivityRun.objects.get(pk=claim.run.id).state
         assert state == ("interrupted" if got.late else "succeeded")
+
+
+def test_starting_again_meets_an_end_a_hold_and_another_starting_again() -> None:
+    """Each new attempt is one, whoever came first, and the release comes to its end. Tried without the lock: red (an attempt is made twice)."""
+    for n in range(8):
+        release = running(phase("build", noop("compile"), script("test", "compile")), phase("ship", noop("deploy"), depends_on=["build"]))
+        claim = claimed("slow")["test"]
+        ended = End(claim.attempt, claim.run, Run.SUCCEEDED, claim.fence, number=1)
+
+        def again(key: str, one: int = release.pk) -> int:
+            return len(restart_from(release=one, phase=key, actor=ACTOR, reason="because"))
+
+        at_once(
+            lambda: again("build"),
+            lambda: again("build"),
+            lambda end=ended: len(exchange("test:1", "engine", 0, [end], search=False).late),
+            lambda one=release.root_id: evaluating.settle(one),
+            *((lambda one=release.pk: operating.hold(release=one, actor=ACTOR, reason="because"),) if n % 2 else ()),
+        )
+        assert invariants.broken() == {}
+        if fresh(release).state == "held":
+            operating.resume(release=release.pk, actor=ACTOR)
+        Attempt.objects.filter(stop_asked_at__isnull=False).update(stop_asked_at="2026-01-01T00:00:00Z")
+        run_on(release)
+        later(release, 60)
+        for _ in range(3):
+            sweep.sweep()
+            for new in claimed("slow").values():
+                end(new)
+            run_on(release)
+        assert fresh(release).state == "succeeded", states(release)
+        tries = Attempt.objects.filter(run__release=release, run__key="compile").count()
+        assert 2 <= tries <= 3
