@@ -18,8 +18,10 @@ COMMENT_HINTS = {"required": "required", "required_on_reject": "needed when you 
 class DecisionForm(ValueForm):
     """Fields of the activity under `field-…`, and what every decision has, kept under names that no field can have. Nothing is chosen beforehand."""
 
-    def __init__(self, specs: Mapping[str, Variable], approval: Approval, data: Any = None, *, filled: Mapping[str, Any] | None = None) -> None:
-        super().__init__(specs, data, values=filled)
+    def __init__(
+        self, specs: Mapping[str, Variable], approval: Approval, data: Any = None, *, filled: Mapping[str, Any] | None = None, files: Any = None
+    ) -> None:
+        super().__init__(specs, data, values=filled, files=files)
         self.fields["-decision"] = forms.ChoiceField(choices=SignOff.Decision.choices, widget=forms.RadioSelect, label="Your decision")
         self.fields["-comment"] = forms.CharField(
             widget=forms.Textarea(attrs={"rows": 3}), required=False, label="Comment", help_text=COMMENT_HINTS[approval.comment]
@@ -34,9 +36,12 @@ class DecisionForm(ValueForm):
         own = {"/decision": "-decision", "/comment": "-comment"}
         problems = list(problems)
         for problem in problems:
+            if problem.place.startswith("/tasks/"):
+                self.add_error(None, problem.message)
+        for problem in problems:
             if problem.place in own:
                 self.add_error(own[problem.place], problem.message)
-        super().refuse([problem for problem in problems if problem.place not in own], under)
+        super().refuse([problem for problem in problems if problem.place not in own and not problem.place.startswith("/tasks/")], under)
 
     @property
     def of_activity(self) -> list[Any]:

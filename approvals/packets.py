@@ -7,13 +7,15 @@ from typing import Any
 
 from approvals.models import Packet
 from releases.asking import hash_of
-from releases.models import Attempt
+from releases.models import Attempt, Task
 from relorch.audit.chain import instant
 
 
 def content_of(attempt: Attempt) -> dict[str, Any]:
-    """The packet: which activity of which release and version, the values bound, the author's text with its values filled in, and what was filled in."""
+    """The packet: which activity of which release and version, the values bound, the author's text with its values filled in, what was filled in, and how its
+    tasks stand."""
     release = attempt.run.release
+    tasks = {"tasks": _tasks(attempt)} if (attempt.request or {}).get("tasks") else {}
     return {
         "release": release.pk,
         "activity": attempt.run.key,
@@ -24,7 +26,13 @@ def content_of(attempt: Attempt) -> dict[str, Any]:
         "bound": attempt.bound or {},
         "shown": attempt.request or {},
         "filled": attempt.filled or {},
+        **tasks,
     }
+
+
+def _tasks(attempt: Attempt) -> list[dict[str, Any]]:
+    fields = ("key", "name", "description", "required", "status")
+    return list(Task.objects.filter(attempt=attempt).order_by("position").values(*fields))
 
 
 def current_hash(attempt: Attempt) -> str:

@@ -9,16 +9,20 @@ from functools import cached_property
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.urls import reverse
 
 from approvals import packets
 from approvals.models import SignOff
 from approvals.querysets import Item, items_of
+from processes.access import owner_names
 from processes.blueprint import Variable
 from processes.quorum import Vote, verdict
 from processes.value_fields import label_of
+from releases.access import owns_run
 from releases.flows import compiled
-from releases.models import Attempt
+from releases.models import Attempt, Task
 from releases.states import LIVE, Run
+from releases.threads import Thread
 from relorch.lib.markdown import to_html
 
 LONGEST_VALUE = 2000
@@ -34,6 +38,7 @@ class Value:
     was: Any = None
     changed: bool = False
     hidden: bool = False
+    url: str = ""
 
     @property
     def is_hash(self) -> bool:
@@ -63,6 +68,30 @@ class Line:
     def missing(self) -> int:
         """Places left."""
         return max(0, self.count - len(self.filled_by))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLine:
+    """One task of the checklist, for one reader."""
+
+    row: Task
+    may: bool
+    activity: str
+
+    @property
+    def look(self) -> str:
+        """As which state it looks."""
+        return {"todo": "pending", "in_progress": "running", "done": "succeeded", "failed": "failed", "blocked": "on_hold"}[self.row.status]
+
+    @property
+    def url(self) -> str:
+        """Where it is changed."""
+        return reverse("approvals:task", args=[self.row.release_id, self.activity, self.row.key])
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """Every status with its word."""
+        return list(Task.Status.choices)
 
 
 @dataclass
@@ -128,10 +157,24 @@ class Question:
         """The fields of its form, with the author's words filled in."""
         return {name: Variable.model_validate(spec) for name, spec in (self.shown.get("fields") or {}).items()}
 
-    @property
-    def tasks(self) -> list[Any]:
+    @cached_property
+    def tasks(self) -> list[TaskLine]:
         """Its checklist."""
-        return list(self.shown.get("tasks") or [])
+        if not self.shown.get("tasks"):
+            return []
+        names = set(owner_names(self.reader))
+        rows = self.attempt.tasks.order_by("position")
+        return [TaskLine(row, self.is_open and (self.may_fill or not names.isdisjoint(row.owners)), self.item.key) for row in rows]
+
+    @cached_property
+    def may_fill(self) -> bool:
+        """Whether the reader may fill in its form, with or without a decision."""
+        return self.is_open and (self.item.answer in ("yes", "not_yet_asked") or owns_run(self.reader, self.release, self.item.key))
+
+    @cached_property
+    def thread(self) -> Thread:
+        """What was said and brought."""
+        return Thread(self.release, self.reader, self.item.key, here=f"{reverse('approvals:show', args=[self.release.pk, self.item.key])}#comments")
 
     @property
     def filled(self) -> list[Value]:
@@ -254,6 +297,9 @@ def _rows(origin: str, values: Any, old: Any) -> list[Value]:
 
 
 def _value(name: str, value: Any, old: Any = ...) -> Value:
+    if isinstance(value, Mapping) and {"name", "size", "hash", "link"} <= set(value):  # evidence
+        before = f"{old['name']} ({old['hash'][:12]})" if isinstance(old, Mapping) and "hash" in old else None
+        return Value(name, f"{value['name']} ({value['size']:,} bytes)", before, old is not ... and old != value, url=str(value["link"]))
     hidden = isinstance(value, Mapping) and ("$digest" in value or "$secret" in value)
     changed = old is not ... and old != value
     return Value(name, "" if hidden else _said(value), _said(old) if changed and old is not None and not hidden else None, changed, hidden)

@@ -14,4 +14,6 @@ urlpatterns = [
     path("approvals/waiting/<int:release>/", views.panel, name="panel"),
     re_path(rf"{_ACTIVITY}$", views.show, name="show"),
     re_path(rf"{_ACTIVITY}sign_off/$", views.sign_off, name="sign_off"),
+    re_path(rf"{_ACTIVITY}fill/$", views.fill, name="fill"),
+    re_path(rf"{_ACTIVITY}tasks/(?P<task>[a-z][a-z0-9_]{{0,62}})/$", views.task, name="task"),
 ]

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from approvals import signing
+from approvals import checklists, filling, signing, uploads
 from approvals.forms import DecisionForm
 from approvals.models import SignOff
 from approvals.pages import Question
@@ -98,21 +98,22 @@ def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
     approval = question.item.case.approval
     if approval.reauthenticate and question.may_decide and not did_recently_reauthenticate(request):
         raise NotAllowed("reauthenticate", "Confirm first that it is you, then decide.")
-    form = DecisionForm(question.specs, approval, request.POST)
+    form = DecisionForm(question.specs, approval, request.POST, files=request.FILES)
     user: Any = request.user
     try:
-        signed = signing.sign_off(
-            release=attempt.release_id,
-            activity=activity,
-            person=user,
-            actor=Actor(user.pk, user.email, SignOff.Door.PAGE),
-            decision=request.POST.get("decision", ""),
-            comment=request.POST.get("comment", "").strip(),
-            fields=form.given if question.specs else None,
-            packet=request.POST.get("packet", ""),
-            address=request.META.get("REMOTE_ADDR") or None,
-            form=True,
-        )
+        with uploads.stored(form) as given:
+            signed = signing.sign_off(
+                release=attempt.release_id,
+                activity=activity,
+                person=user,
+                actor=Actor(user.pk, user.email, SignOff.Door.PAGE),
+                decision=request.POST.get("decision", ""),
+                comment=request.POST.get("comment", "").strip(),
+                fields=given if question.specs else None,
+                packet=request.POST.get("packet", ""),
+                address=request.META.get("REMOTE_ADDR") or None,
+                form=True,
+            )
     except Invalid as refused:
         form.refuse(refused.problems)
         return _page(request, attempt, form=form, status=422)
@@ -120,6 +121,58 @@ def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
         return _page(request, _attempt(request, release, activity), form=form, conflict=late, status=409)
     messages.success(request, _thanks(signed, question))
     return HttpResponseRedirect(reverse("approvals:show", args=[attempt.release_id, activity]))
+
+
+@login_required
+@require_POST
+def fill(request: HttpRequest, release: str, activity: str) -> HttpResponse:
+    """The form alone, without a decision."""
+    attempt = _attempt(request, release, activity)
+    question = Question.of(attempt, request.user)
+    form = DecisionForm(question.specs, question.item.case.approval, request.POST, files=request.FILES)
+    user: Any = request.user
+    try:
+        with uploads.stored(form) as given:
+            filling.fill(
+                release=attempt.release_id,
+                activity=activity,
+                person=user,
+                actor=Actor(user.pk, user.email, SignOff.Door.PAGE),
+                fields=given,
+                packet=request.POST.get("packet", ""),
+                form=True,
+            )
+    except Invalid as refused:
+        form.refuse(refused.problems)
+        return _page(request, attempt, form=form, status=422)
+    except Conflict as late:
+        return _page(request, _attempt(request, release, activity), form=form, conflict=late, status=409)
+    messages.success(request, f"Saved. {question.item.title} is not decided by this.")
+    return HttpResponseRedirect(reverse("approvals:show", args=[attempt.release_id, activity]))
+
+
+@login_required
+@require_POST
+def task(request: HttpRequest, release: str, activity: str, task: str) -> HttpResponse:
+    """Move one task of the checklist on."""
+    attempt = _attempt(request, release, activity)
+    user: Any = request.user
+    try:
+        changed = checklists.change_task(
+            release=attempt.release_id,
+            activity=activity,
+            task=task,
+            person=user,
+            actor=Actor(user.pk, user.email, SignOff.Door.PAGE),
+            status=request.POST.get("status", ""),
+            note=request.POST.get("note", "").strip(),
+        )
+    except LookupError:
+        raise Http404 from None
+    except Conflict as late:
+        return _page(request, _attempt(request, release, activity), conflict=late, status=409)
+    messages.success(request, f"{changed.name}: {changed.get_status_display().lower()}.")
+    return HttpResponseRedirect(f"{reverse('approvals:show', args=[attempt.release_id, activity])}#tasks")
 
 
 def _thanks(signed: signing.Signed, question: Question) -> str:
@@ -149,8 +202,10 @@ def _page(request: HttpRequest, attempt: Attempt, *, form: DecisionForm | None =
     found = inbox_of(request.user)
     wants_form = question.may_decide and (question.item.vote is None or "change" in request.GET or form is not None)
     must_confirm = wants_form and approval.reauthenticate and not did_recently_reauthenticate(request)
+    only_fills = question.may_fill and not question.may_decide and bool(question.specs)
     context = {
         "question": question,
+        "fill_form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if only_fills else None,
         "form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if wants_form and not must_confirm else None,
         "must_confirm": must_confirm,
         "conflict": conflict,

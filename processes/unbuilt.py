@@ -34,13 +34,9 @@ def _of_activity(activity: Activity, place: str) -> Iterator[Problem]:
     yield from _of_lock(activity, place)
     if activity.respects_freeze:
         yield _warning(f"{place}/respects_freeze", "There are no freezes yet: this activity starts at any time.")
-    for n, task in enumerate(activity.tasks):
-        if task.required is not False:
-            yield _warning(f"{place}/tasks/{n}/required", "Tasks are shown and not ticked off yet: an approval does not wait for this one.")
     for name, field in activity.fields.items():
-        if field.type is ValueType.FILE:
-            say = _error if field.required or field.required_if else _warning
-            yield say(f"{place}/fields/{name}", "Files cannot be attached to a form yet: ask for a link instead.")
+        if field.type is ValueType.SECRET:
+            yield _error(f"{place}/fields/{name}", "A secret in a form is not kept encrypted yet: ask for it when the release starts.")
     approval = activity.approval
     if approval is not None:
         if approval.reauthenticate:

@@ -21,7 +21,6 @@ _HINTS = {
     ValueType.DURATION: "Such as 90s, 30m, 24h or 2d.",
     ValueType.USER: "The e-mail address of a person.",
     ValueType.GROUP: "The name of a group.",
-    ValueType.FILE: "Files cannot be attached yet: give a link in the comment.",
 }
 
 
@@ -30,9 +29,9 @@ class ValueForm(forms.Form):
 
     use_required_attribute = False
 
-    def __init__(self, specs: Mapping[str, Variable], data: Any = None, *, values: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, specs: Mapping[str, Variable], data: Any = None, *, values: Mapping[str, Any] | None = None, files: Any = None) -> None:
         known = values or {}
-        super().__init__(data, initial={name: _shown(spec, known[name]) for name, spec in specs.items() if name in known})
+        super().__init__(data, files, initial={name: _shown(spec, known[name]) for name, spec in specs.items() if name in known})
         self.specs = specs
         for name, spec in specs.items():
             self.fields[name] = _field(name, spec)
@@ -44,7 +43,7 @@ class ValueForm(forms.Form):
 
     @property
     def given(self) -> dict[str, Any]:
-        """What was entered; a check box that is off is absent."""
+        """What was entered; a check box that is off is absent, and so are files: they are `uploads`."""
         found: dict[str, Any] = {}
         for name, spec in self.specs.items():
             key = self.add_prefix(name)
@@ -53,6 +52,12 @@ class ValueForm(forms.Form):
             elif key in self.data and spec.type is not ValueType.FILE:
                 found[name] = _with_zone(self.data[key]) if spec.type is ValueType.DATETIME else self.data[key]
         return found
+
+    @property
+    def uploads(self) -> dict[str, Any]:
+        """The files that were sent."""
+        keys = {name: self.add_prefix(name) for name, spec in self.specs.items() if spec.type is ValueType.FILE}
+        return {name: self.files[key] for name, key in keys.items() if key in self.files}
 
     def refuse(self, problems: Iterable[Problem], under: str) -> None:
         """Put each problem at its field; `under` is the place above the fields (`/fields/`). What belongs to none stands above the form."""
@@ -67,7 +72,7 @@ def label_of(name: str, spec: Variable) -> str:
 
 
 def _field(name: str, spec: Variable) -> forms.Field:
-    help_text = spec.description or _HINTS.get(spec.type, "") if spec.type is not ValueType.FILE else _HINTS[spec.type]
+    help_text = spec.description or (_limits(spec) if spec.type is ValueType.FILE else _HINTS.get(spec.type, ""))
     common: dict[str, Any] = {"label": label_of(name, spec), "required": spec.required, "help_text": help_text}
     if spec.type is ValueType.BOOLEAN:
         return forms.BooleanField(**common | {"required": False})
@@ -77,6 +82,12 @@ def _field(name: str, spec: Variable) -> forms.Field:
     if spec.type is ValueType.CHOICE:
         return forms.ChoiceField(choices=[("", "Choose…"), *options], **common)
     return forms.CharField(widget=_widget(spec), **common)
+
+
+def _limits(spec: Variable) -> str:
+    """Which files are taken, in words."""
+    said = [f"{', '.join(spec.accept)}" if spec.accept else "", f"at most {spec.max_size}" if spec.max_size else ""]
+    return ", ".join(part for part in said if part)
 
 
 def _widget(spec: Variable) -> forms.Widget:
@@ -95,7 +106,7 @@ def _widget(spec: Variable) -> forms.Widget:
         case ValueType.USER:
             return forms.EmailInput(attrs={"autocomplete": "off"})
         case ValueType.FILE:
-            return forms.FileInput(attrs={"disabled": True})
+            return forms.FileInput(attrs={"accept": ",".join(spec.accept)} if spec.accept else {})
     return forms.TextInput(attrs={"autocomplete": "off"})
 
 
@@ -107,6 +118,8 @@ def _shown(spec: Variable, value: Any) -> Any:
     """A stored value as its control shows it."""
     if spec.type is ValueType.BOOLEAN:
         return value is True
+    if spec.type is ValueType.FILE:
+        return None  # a browser shows none; what is there is said beside the field
     if spec.type is ValueType.MULTI_CHOICE:
         return [_option(item) for item in value or []]
     if spec.type is ValueType.LIST and all(isinstance(item, str) and item.strip() and "\n" not in item for item in value or []):

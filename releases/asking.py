@@ -12,9 +12,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
 from processes.blueprint import Activity, Approval, Requirement
-from processes.expressions import render
+from processes.durations import parse_duration
+from processes.expressions import condition, render
 from releases.flows import compiled
-from releases.models import ActivityRun, Release, RunPerson
+from releases.models import ActivityRun, Release, RunPerson, Task
 from releases.names import names_of, names_of_step
 from relorch.lib import secrets
 from relorch.lib.sealing import seal
@@ -44,7 +45,12 @@ def request_for(release: Release, key: str) -> Request:
     activity = flow.steps[key]
     approval = activity.approval or Approval()
     shown_template = _shown(activity)
-    shown = render(shown_template, names_of_step(release, key, shown_template))
+    wanted = {task.id: task.required for task in activity.tasks}
+    names = names_of_step(release, key, shown_template, conditions=[text for text in wanted.values() if isinstance(text, str)])
+    shown = render(shown_template, names)
+    for task in shown["tasks"]:
+        required = wanted[task["id"]]
+        task["required"] = condition(required, names) if isinstance(required, str) else required
     owners = owners_of(release, key)
     lines = [line if line.of else Requirement(count=line.count, of=owners) for line in approval.requires or (Requirement(count=1, of=owners),)]
     shown |= {
@@ -64,7 +70,7 @@ def _shown(activity: Activity) -> dict[str, Any]:
         "description": activity.description,
         "instructions": activity.instructions,
         "fields": {name: field.model_dump(by_alias=True, exclude_defaults=True, mode="json") for name, field in activity.fields.items()},
-        "tasks": [task.model_dump(by_alias=True, exclude_defaults=True, mode="json") for task in activity.tasks],
+        "tasks": [task.model_dump(by_alias=True, exclude_defaults=True, exclude={"required"}, mode="json") for task in activity.tasks],
     }
 
 
@@ -106,6 +112,24 @@ def hash_of(value: Any) -> str:
 def people_rows(run_id: int, release_id: int, people: Sequence[tuple[str, int, str]]) -> list[RunPerson]:
     """Rows for those among `people` that exist; a name that nobody bears any more is left out (the verdict then says `impossible`)."""
     return _rows(release_id, [(run_id, *person) for person in people])
+
+
+def task_rows(attempt_id: int, release_id: int, shown: Mapping[str, Any]) -> list[Task]:
+    """The checklist of an attempt as it begins."""
+    return [
+        Task(
+            attempt_id=attempt_id,
+            release_id=release_id,
+            key=task["id"],
+            position=n,
+            name=(task.get("name") or task["id"])[:200],
+            description=task.get("description", ""),
+            required=task["required"],
+            owners=list(task.get("owners", ())),
+            expected=parse_duration(task["expected"]) if "expected" in task else None,
+        )
+        for n, task in enumerate(shown["tasks"])
+    ]
 
 
 def owner_rows(release: Release) -> list[RunPerson]:

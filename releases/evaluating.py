@@ -19,10 +19,10 @@ from processes.expressions import ExpressionError, condition, render
 from processes.problems import errors
 from processes.variables import resolve_variables
 from releases import children
-from releases.asking import people_rows, request_for
+from releases.asking import people_rows, request_for, task_rows
 from releases.engine import End, Ref, Work, locked
 from releases.flows import compiled
-from releases.models import Release, RunPerson
+from releases.models import Release, RunPerson, Task
 from releases.names import names_of, names_of_step, paths_of, with_result
 from releases.scheduler import Decision
 from releases.sealing import broken_guards, broken_within
@@ -295,6 +295,7 @@ FROM asked WHERE run.id = asked.run_id AND run.state = 'queued' RETURNING run.id
 def _question(release: Release, activity: Activity, ref: Ref, attempt: int) -> Callable[[Work], None]:
     request = request_for(release, activity.id)
     rows = people_rows(ref.id, release.pk, request.people)
+    tasks = task_rows(attempt, release.pk, request.shown)
 
     def ask(work: Work) -> None:
         work.cursor.execute(
@@ -311,6 +312,7 @@ def _question(release: Release, activity: Activity, ref: Ref, attempt: int) -> C
         if work.cursor.fetchone():
             RunPerson.objects.filter(run_id=ref.id).delete()
             RunPerson.objects.bulk_create(rows)
+            Task.objects.bulk_create(tasks)
             work.moved(ref, Run.QUEUED, Run.WAITING)
             work.say("activity.asked", release.pk, ref.key, of=[who for role, _, who in request.people if role == "decider"], bound=request.bound_hash)
 

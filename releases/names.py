@@ -80,11 +80,11 @@ def names_of(release: Release, paths: Paths, *, phase: str = "", reveal: bool = 
     }
 
 
-def names_of_step(release: Release, key: str, *templates: Any, reveal: bool = False) -> dict[str, Any]:
-    """The names for these templates of an activity; its own variables win over its phase's (S2). Raises ExpressionError."""
+def names_of_step(release: Release, key: str, *templates: Any, conditions: Iterable[str | None] = (), reveal: bool = False) -> dict[str, Any]:
+    """The names for these templates and conditions of an activity; its own variables win over its phase's (S2). Raises ExpressionError."""
     flow = compiled(release.version_id).flow
     variables = flow.steps[key].variables
-    names = names_of(release, paths_of(variables, *templates), phase=flow.phase_of[key], reveal=reveal)
+    names = names_of(release, paths_of(variables, *templates, conditions=conditions), phase=flow.phase_of[key], reveal=reveal)
     if variables:
         names["variables"] = {**names["variables"], **resolve_variables(variables, names)}
     return names

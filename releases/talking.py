@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db import connection, transaction
 from django.db.models import Q
 from django.urls import reverse
 
@@ -23,6 +24,7 @@ from relorch.lib.files import Kept
 LONGEST = 10_000
 LONGEST_ON_TASK = 1_024
 MOST_MENTIONS = 20
+_LOCK_CONTENT = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))"
 _MENTION = re.compile(r"(?<![\w.@])@([A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)")
 
 
@@ -126,6 +128,15 @@ def remove(*, attachment: Attachment, actor: Actor, by_superuser: bool = False) 
     return now
 
 
+def forget_unnamed(hashes: Iterable[str]) -> None:
+    """Remove those contents that no attachment names: whoever brought them was refused afterwards."""
+    for digest in set(hashes):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_LOCK_CONTENT, [digest])
+            if not Attachment.objects.filter(hash=digest, removed_at=None).exists():
+                files.forget(digest)
+
+
 def link_of(attachment: Attachment) -> str:
     """Where the file is given out, for people who are signed in and see the release."""
     return reverse("releases:attachment", args=[attachment.release_id, attachment.pk])
@@ -153,7 +164,7 @@ def _is_evidence(attachment: Attachment) -> bool:
 
 def _lock_content(work: Work, digest: str) -> None:
     """Whoever adds a row for a content and whoever removes the last one wait for each other; always after the tree's lock."""
-    work.cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))", (digest,))
+    work.cursor.execute(_LOCK_CONTENT, (digest,))
 
 
 def _place(release: int, activity: str, task: str) -> tuple[ActivityRun | None, Attempt | None]:

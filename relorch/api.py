@@ -18,6 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 import approvals.api
+import approvals.checklist_api
 import processes.api
 import processes.drafting_api
 import processes.input_sets_api
@@ -74,6 +75,7 @@ urlpatterns = [
     *releases.api.routes,
     *releases.talk_api.routes,
     *approvals.api.routes,
+    *approvals.checklist_api.routes,
     *relorch.accounts.api.routes,
     path("schema/", Description.as_view(), name="schema"),
     path("docs/", docs, name="docs"),

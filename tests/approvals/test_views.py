@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -148,12 +150,43 @@ def test_every_problem_of_the_form_stands_at_its_field() -> None:
     assert "All good" in again
 
 
-def test_a_file_that_nobody_can_attach_yet_is_not_offered() -> None:
-    world = World(fields={"report": {"type": "file"}, "summary": {"type": "text"}})
-    said = client_of(world.ann).get(world.url()).content.decode()
-    assert re.search(r'<input type="file"[^>]*disabled', said)
-    assert "cannot be attached yet" in said
-    assert world.post(world.ann, **{"field-report": "report.pdf", "field-summary": "See the link"}).status_code == 302
+def test_a_file_is_brought_with_the_decision_and_shown_to_the_next(tmp_path: Path, settings: Any) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    world = World(fields={"report": {"type": "file", "required": True, "accept": [".pdf"]}, "summary": {"type": "text"}})
+    client = client_of(world.ann)
+    assert re.search(r'<input type="file"[^>]*accept=".pdf"', client.get(world.url()).content.decode())
+
+    def send(name: str, content: bytes, **more: str) -> Any:
+        packet = packet_in(client.get(world.url()))
+        return client.post(world.url("sign_off/"), {"packet": packet, "decision": "approve", "field-report": SimpleUploadedFile(name, content), **more})
+
+    for name, content in (("report.png", b"\x89PNG\r\n\x1a\n"), ("report.pdf", b"MZ"), ("a/../.pdf", b"%PDF-1.7")):
+        refused = send(name, content)
+        assert (refused.status_code, 'id="id_field-report_error"' in refused.content.decode()) == (422, True), name
+    assert send("report.pdf", b"%PDF-1.7 x", decision="").status_code == 422
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [], "nothing is kept of what was refused"
+    assert send("report.pdf", b"%PDF-1.7 x").status_code == 302
+    said = client_of(world.bob).get(world.url()).content.decode()
+    assert "report.pdf (10 bytes)" in said
+    assert world.post(world.bob).status_code == 302, "the file that is there stays"
+    assert world.state() == "succeeded"
+
+
+def test_a_form_is_saved_without_deciding_and_tasks_are_ticked_off() -> None:
+    world = World(fields=FIELDS, tasks=[{"id": "smoke", "name": "Smoke test", "required": True}])
+    client = client_of(world.ann)
+    assert "Save the form without deciding" in client.get(world.url()).content.decode()
+    assert client.post(world.url("fill/"), {"field-summary": "Half of it"}, follow=True).status_code == 200
+    assert not SignOff.objects.exists()
+    assert "Half of it" in client_of(world.bob).get(world.url()).content.decode()
+    assert client.post(world.url("fill/"), {"field-summary": "x"}).status_code == 422
+    refused = world.post(world.ann, **{"field-summary": "Half of it"})
+    assert (refused.status_code, "Smoke test must be done" in refused.content.decode()) == (422, True)
+    assert "Smoke test: done." in client.post(world.url("tasks/smoke/"), {"status": "done"}, follow=True).content.decode()
+    assert client.post(world.url("tasks/nothing/"), {"status": "done"}).status_code == 404
+    assert client_of(world.stranger).post(world.url("tasks/smoke/"), {"status": "todo"}).status_code == 404
+    assert world.post(world.ann, **{"field-summary": "Half of it"}).status_code == 302
+    assert SignOff.objects.count() == 1
 
 
 def test_a_later_vote_that_changes_the_form_asks_the_first_person_again() -> None:

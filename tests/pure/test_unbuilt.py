@@ -21,9 +21,7 @@ def with_activity(**keys: Any) -> Blueprint:
     [
         ({"lock": "eu"}, "/lock", Severity.WARNING),
         ({"respects_freeze": True}, "/respects_freeze", Severity.WARNING),
-        ({"tasks": [{"id": "t", "required": True}]}, "/tasks/0/required", Severity.WARNING),
-        ({"fields": {"report": {"type": "file", "required": True}}}, "/fields/report", Severity.ERROR),
-        ({"fields": {"report": {"type": "file"}}}, "/fields/report", Severity.WARNING),
+        ({"fields": {"key": {"type": "secret"}}}, "/fields/key", Severity.ERROR),
         ({"approval": {"reauthenticate": True}}, "/approval/reauthenticate", Severity.ERROR),
         ({"approval": {"reminders": ["1h"]}}, "/approval", Severity.WARNING),
     ],
@@ -34,5 +32,6 @@ def test_said_at_its_place(keys: dict[str, Any], place: str, severity: Severity)
 
 
 def test_what_is_carried_out_is_not_said() -> None:
-    keys = {"fields": {"summary": {"type": "text", "required": True}}, "tasks": [{"id": "t"}], "approval": {"due": "1h", "exclude": ["starter"]}}
+    fields = {"summary": {"type": "text", "required": True}, "report": {"type": "file", "required": True}}
+    keys = {"fields": fields, "tasks": [{"id": "t", "required": True}], "approval": {"due": "1h", "exclude": ["starter"]}}
     assert problems(with_activity(**keys)) == []

@@ -1,0 +1,18 @@
+"""Votes whose packet is no longer what is decided on: marked stale, their people told (S17)."""
+
+from __future__ import annotations
+
+from approvals.models import SignOff
+from releases.engine import Work
+from releases.models import Attempt
+
+
+def make_stale(work: Work, attempt: Attempt, because: str) -> list[str]:
+    """Under the lock: the votes on this attempt count no more, and those people are asked again. Their e-mail addresses; who changed it is not told of it."""
+    votes = SignOff.objects.filter(attempt=attempt, stale=False)
+    voters = sorted(votes.values_list("person__email", flat=True))
+    if voters:
+        votes.update(stale=True)
+        told = [email for email in voters if email != work.actor.name]
+        work.say("sign_off.stale", attempt.run.release_id, attempt.run.key, because=because, people=voters, to=told)
+    return voters
