@@ -21,6 +21,7 @@ from releases.detail import said
 from releases.flows import compiled
 from releases.models import Attempt, Release, Task
 from releases.serializers import Body
+from releases.talk_api import named
 from relorch.lib import secrets
 from relorch.lib.errors import Invalid
 from relorch.lib.rest import InstantField, Resources
@@ -185,7 +186,7 @@ _RELEASE = rf"^releases/(?P<id>[0-9]{{1,{MOST_DIGITS}}})"
 _RUN = rf"{_RELEASE}/activities/(?P<activity>[a-z][a-z0-9_]{{0,62}})"
 routes = [
     re_path(rf"{_RELEASE}/tasks/$", Tasks.as_view({"get": "list"}), name="tasks"),
-    re_path(rf"{_RUN}/tasks/$", Tasks.as_view({"get": "list"}), name="activity-tasks"),
+    re_path(rf"{_RUN}/tasks/$", named(Tasks, "activity", "list").as_view({"get": "list"}), name="activity-tasks"),
     re_path(rf"{_RUN}/tasks/(?P<task>[a-z][a-z0-9_]{{0,62}})/$", Tasks.as_view({"get": "retrieve", "patch": "partial_update"}), name="activity-task"),
     re_path(rf"{_RUN}/fill/$", Fill.as_view({"post": "create"}), name="activity-fill"),
 ]

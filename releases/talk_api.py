@@ -8,7 +8,7 @@ from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.urls import re_path
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -57,7 +57,7 @@ class CommentShape(serializers.Serializer[Any]):
     by = serializers.EmailField()
     door = serializers.CharField()
     text = serializers.CharField()
-    proposes = serializers.CharField(allow_null=True)
+    proposes = serializers.CharField(allow_null=True, help_text="approve or reject.")
     at = InstantField()
     edited_at = InstantField(allow_null=True)
     deleted_at = InstantField(allow_null=True)
@@ -255,6 +255,13 @@ def kept_of(row: Attachment) -> files.Kept:
     return files.Kept(row.name, row.size, row.hash, row.media)
 
 
+def named(kind: type[Resources], prefix: str, *actions: str) -> type[Resources]:
+    """The same view at another address, under a name of its own in the description."""
+    again: type[Resources] = type(f"{prefix.title()}{kind.__name__}", (kind,), {"__doc__": kind.__doc__})
+    names = {action: extend_schema(operation_id=f"{prefix}_{kind.__name__.lower()}_{action}") for action in actions}
+    return extend_schema_view(**names)(again)
+
+
 _RELEASE = rf"^releases/(?P<id>[0-9]{{1,{MOST_DIGITS}}})"
 _RUN = rf"{_RELEASE}/activities/(?P<activity>[a-z][a-z0-9_]{{0,62}})"
 _NUMBER = rf"(?P<number>[0-9]{{1,{MOST_DIGITS}}})"
@@ -262,9 +269,9 @@ _many: Any = {"get": "list", "post": "create"}
 routes = [
     re_path(rf"{_RELEASE}/comments/$", Comments.as_view(_many), name="comments"),
     re_path(rf"{_RELEASE}/comments/{_NUMBER}/$", Comments.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}), name="comment"),
-    re_path(rf"{_RUN}/comments/$", Comments.as_view(_many), name="activity-comments"),
-    re_path(rf"{_RUN}/tasks/(?P<task>[a-z][a-z0-9_]{{0,62}})/comments/$", Comments.as_view(_many), name="task-comments"),
+    re_path(rf"{_RUN}/comments/$", named(Comments, "activity", *_many.values()).as_view(_many), name="activity-comments"),
+    re_path(rf"{_RUN}/tasks/(?P<task>[a-z][a-z0-9_]{{0,62}})/comments/$", named(Comments, "task", *_many.values()).as_view(_many), name="task-comments"),
     re_path(rf"{_RELEASE}/attachments/$", Attachments.as_view(_many), name="attachments"),
     re_path(rf"{_RELEASE}/attachments/{_NUMBER}/$", Attachments.as_view({"get": "retrieve", "delete": "destroy"}), name="attachment"),
-    re_path(rf"{_RUN}/attachments/$", Attachments.as_view(_many), name="activity-attachments"),
+    re_path(rf"{_RUN}/attachments/$", named(Attachments, "activity", *_many.values()).as_view(_many), name="activity-attachments"),
 ]

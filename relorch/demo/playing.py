@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import close_old_connections
 
+from approvals.checklists import change_task
 from approvals.deciding import case_of
 from approvals.signing import sign_off
 from processes import input_sets
@@ -17,7 +18,7 @@ from processes.quorum import may_decide
 from releases import planning
 from releases.engine import Actor
 from releases.flows import compiled
-from releases.models import Attempt, Release
+from releases.models import Attempt, Release, Task
 from releases.states import Run
 from relorch.accounts.models import User
 from relorch.lib.errors import DomainError
@@ -67,12 +68,14 @@ def _asked(release: Release) -> Any:
 
 def _answer(attempt: Attempt, people: Collection[User], reject: Collection[str]) -> bool:
     case = case_of(attempt)
-    voted = {vote.person for vote in case.votes}
+    voted = {vote.person for vote in case.votes if not vote.stale}
     for person in people:
         if person.email in voted or may_decide(case.rule, case.votes, person.email) != "yes":
             continue
         approves = attempt.run.key not in reject
         try:
+            if approves:
+                _do_tasks(attempt, person)
             sign_off(
                 release=attempt.run.release_id,
                 activity=attempt.run.key,
@@ -86,6 +89,19 @@ def _answer(attempt: Attempt, people: Collection[User], reject: Collection[str])
             continue  # somebody was faster, or the form wants more than we know to say: the next person tries
         return True
     return False
+
+
+def _do_tasks(attempt: Attempt, person: User) -> None:
+    """What must be done before an approval, done by whoever then approves."""
+    for task in Task.objects.filter(attempt=attempt, required=True).exclude(status=Task.Status.DONE):
+        change_task(
+            release=attempt.run.release_id,
+            activity=attempt.run.key,
+            task=task.key,
+            person=person,
+            actor=Actor(person.pk, person.email, "page"),
+            status=Task.Status.DONE,
+        )
 
 
 def _fields(attempt: Attempt) -> dict[str, Any]:
