@@ -57,8 +57,8 @@ class FilledShape(serializers.Serializer[Any]):
 class TaskChangeShape(serializers.Serializer[Any]):
     """One change of its status."""
 
-    before = serializers.ChoiceField(Task.Status.values)
-    after = serializers.ChoiceField(Task.Status.values)
+    before = serializers.CharField(help_text="todo, in_progress, done, failed or blocked.")
+    after = serializers.CharField(help_text="todo, in_progress, done, failed or blocked.")
     by = serializers.EmailField()
     at = InstantField()
     note = serializers.CharField()
@@ -74,7 +74,7 @@ class TaskShape(serializers.Serializer[Any]):
     description = serializers.CharField()
     required = serializers.BooleanField()  # type: ignore[assignment]
     owners = serializers.ListField(child=serializers.CharField())
-    status = serializers.ChoiceField(Task.Status.values)
+    status = serializers.CharField(help_text="todo, in_progress, done, failed or blocked.")
     expected = serializers.IntegerField(allow_null=True)
     actual = serializers.IntegerField(allow_null=True)
     started_at = InstantField(allow_null=True)

@@ -236,7 +236,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {f"{name.title()}StateEnum": f"releases.serializers.{name}_STATES" for name in ("RELEASE", "RUN", "PHASE")}
-    | {"StateEnum": "releases.serializers.STATES", "TaskStatusEnum": "releases.models.Task.Status", "DecisionEnum": "approvals.models.SignOff.Decision"},
+    | {"StateEnum": "releases.serializers.STATES"},
     "TITLE": "relorch",
     "DESCRIPTION": "Release orchestration: processes, releases, sign-offs.",
     "VERSION": "1",
