@@ -12,6 +12,7 @@ from django.db.models import Q
 from approvals.models import SignOff
 from processes.blueprint import Approval
 from processes.quorum import Line, Rule, Verdict, Vote, verdict
+from releases.access import starters_of
 from releases.flows import compiled
 from releases.models import Attempt, Release, RunPerson
 
@@ -79,7 +80,7 @@ def excluded(attempt: Attempt, approval: Approval) -> set[str]:
     release = attempt.run.release
     found: set[str] = set()
     if "starter" in approval.exclude:
-        found.add(release.starter.email)
+        found |= starters_of(release)
     if "author" in approval.exclude and release.version:
         found |= set(release.version.authors.values_list("email", flat=True))
         if release.version.published_by:

@@ -15,6 +15,7 @@ from approvals.deciding import Case, approval_of
 from approvals.models import SignOff
 from processes.models import ProcessVersion
 from processes.quorum import Line, Rule, Vote, may_decide
+from releases.access import starters_of
 from releases.flows import compiled
 from releases.models import ActivityRun, Attempt, Comment, Release, RunPerson
 from releases.states import LIVE, Run
@@ -228,7 +229,7 @@ def _excluded(attempts: Sequence[Attempt], kinds: Mapping[int, frozenset[str]]) 
     for attempt in attempts:
         release, emails = attempt.run.release, set(earlier.get(attempt.pk, ()))
         if "starter" in kinds[attempt.pk]:
-            emails.add(release.starter.email)
+            emails |= starters_of(release)
         if "author" in kinds[attempt.pk]:
             emails |= authors[release.version_id]
             if release.version.published_by:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import get_user_model
+
 from processes.access import Permission, may, owner_names, processes_with
 from processes.models import Process
 from releases.asking import owners_of
@@ -42,6 +44,18 @@ def may_override(user: Any, release: Release) -> bool:
 def may_edit_draft(user: Any, release: Release) -> bool:
     """Change or delete a release that is not started: its starter, and who may start the process."""
     return user.is_active and (user.is_superuser or release.starter_id == user.pk or _holds(user, Permission.START, release))
+
+
+def may_reschedule(user: Any, release: Release) -> bool:
+    """Schedule, reschedule or cancel a release that has not started: who may change its draft, and who operates it."""
+    return may_edit_draft(user, release) or may_operate(user, release)
+
+
+def starters_of(release: Release) -> set[str]:
+    """The e-mail addresses of whoever made, changed, scheduled or started it: `starter` for exclusions (S14). No query when it is one person."""
+    others = set(release.prepared_by) - {release.starter_id}
+    found = {release.starter.email}
+    return found | set(get_user_model().objects.filter(pk__in=others).values_list("email", flat=True)) if others else found
 
 
 def may_do(user: Any, verb: str, release: Release, activity: str) -> bool:

@@ -17,8 +17,8 @@ from rest_framework.response import Response
 
 from processes.models import Process
 from processes.problems import Problem, did_you_mean
-from releases import making, operating, planning, restarting, trying
-from releases.access import may_do, may_edit_draft, may_operate, may_start
+from releases import making, operating, overview, planning, restarting, scheduling, trying
+from releases.access import may_do, may_edit_draft, may_operate, may_reschedule, may_start
 from releases.detail import detail_of, summaries
 from releases.engine import Actor, Move
 from releases.flows import compiled
@@ -37,8 +37,10 @@ from releases.serializers import (
     ReleaseMovedShape,
     ReleasePatchShape,
     ReleaseShape,
+    RescheduleBody,
     RetryBody,
     RunMovedShape,
+    ScheduleBody,
 )
 from releases.states import Release as State
 from relorch.accounts.models import ApiToken
@@ -62,7 +64,8 @@ def actor_of(request: Request) -> Actor:
 
 def tag_of(release: Release) -> str:
     """The ETag of a draft: changes with everything of it that can be changed."""
-    what = json.dumps([release.pk, release.state, release.name, release.version_id, release.inputs], sort_keys=True)
+    fields = [getattr(release, name) for name in ("name", "version_id", "version_pinned", "inputs", *overview.FIELDS)]
+    what = json.dumps([release.pk, release.state, *fields], sort_keys=True)
     return f'"{hashlib.sha256(what.encode()).hexdigest()[:32]}"'
 
 
@@ -114,6 +117,10 @@ class Releases(Resources):
             OpenApiParameter("state", OpenApiTypes.STR, description="One state, or several with commas."),
             OpenApiParameter("process", OpenApiTypes.STR, description="The id of a process."),
             OpenApiParameter("starter", OpenApiTypes.STR, description="An e-mail address, or `me`."),
+            OpenApiParameter("tag", OpenApiTypes.STR, description="A tag that it bears."),
+            OpenApiParameter("identifier", OpenApiTypes.STR),
+            OpenApiParameter("release_version", OpenApiTypes.STR, description="What goes out: digits and dots."),
+            OpenApiParameter("colour", OpenApiTypes.STR),
             OpenApiParameter("q", OpenApiTypes.STR, description="Part of the name, or the number."),
             OpenApiParameter("parent", OpenApiTypes.INT, description="Only the children of this release."),
             OpenApiParameter("level", OpenApiTypes.INT, description="1: only releases that belong to no other."),
@@ -145,7 +152,18 @@ class Releases(Resources):
         release = self._draft("change this release")
         wanted = body_of(ReleasePatchShape, request) if release.state == State.DRAFT else {}
         given = making.text_secrets(release, wanted["inputs"]) if "inputs" in wanted else None
-        planning.change_draft(release=release, actor=actor_of(request), seen=check_tag(request), name=wanted.get("name"), given=given)
+        details = {name: wanted[name] for name in overview.FIELDS if name in wanted}
+        version = making.version_of(release.process, wanted["version"]) if "version" in wanted else None
+        planning.change_draft(
+            release=release,
+            actor=actor_of(request),
+            seen=check_tag(request),
+            name=wanted.get("name"),
+            given=given,
+            details=details,
+            version=version,
+            pinned=wanted["version"] is not None if "version" in wanted else None,
+        )
         return self._shown(release.pk)
 
     @extend_schema(operation_id="releases_destroy", parameters=[IF_MATCH], responses={204: None})
@@ -163,6 +181,27 @@ class Releases(Resources):
         body_of(ReasonBody, request)
         before = release.state
         return self._moved(release.pk, before, planning.moves_of_start(release=release, actor=actor_of(request), preview=wants_preview(request)))
+
+    @extend_schema(operation_id="releases_schedule", parameters=[PREVIEW], request=ScheduleBody, responses=MOVED)
+    def schedule(self, request: Request, id: str) -> Response:
+        """A draft is to start later: its inputs are checked, and from now on locked."""
+        release = self.get_object()
+        allow(may_start(request.user, release.process), "schedule this release")
+        if release.state != State.DRAFT:
+            raise Conflict("wrong_state", f"This release is {release.state}: only a draft can be scheduled.", state=release.state)
+        wanted = body_of(ScheduleBody, request)
+        moves = scheduling.schedule(release=release, actor=actor_of(request), preview=wants_preview(request), **wanted)
+        return self._moved(release.pk, State.DRAFT, moves)
+
+    @extend_schema(operation_id="releases_reschedule", parameters=[PREVIEW], request=RescheduleBody, responses=MOVED)
+    def reschedule(self, request: Request, id: str) -> Response:
+        """Another time for a scheduled or missed release."""
+        return self._operate(scheduling.reschedule, "reschedule this release", RescheduleBody, may_reschedule)
+
+    @extend_schema(operation_id="releases_cancel", parameters=[PREVIEW], request=ReasonBody, responses=MOVED)
+    def cancel(self, request: Request, id: str) -> Response:
+        """A scheduled release will not start."""
+        return self._operate(scheduling.cancel, "cancel this release", ReasonBody, may_reschedule)
 
     @extend_schema(operation_id="releases_hold", parameters=[PREVIEW], request=ReasonBody, responses=MOVED)
     def hold(self, request: Request, id: str) -> Response:
@@ -207,6 +246,9 @@ class Releases(Resources):
         if text := wanted.get("q", "").strip():
             is_number = text.isdecimal() and text.isascii() and len(text) <= MOST_DIGITS
             rows = rows.filter(Q(name__icontains=text) | Q(pk=int(text)) if is_number else Q(name__icontains=text))
+        for name, column in (("tag", "tags__contains"), ("identifier", "identifier"), ("release_version", "release_version"), ("colour", "colour")):
+            if name in wanted:
+                rows = rows.filter(**{column: [wanted[name]] if name == "tag" else wanted[name]})
         for name, column in (("parent", "parent_run__release"), ("level", "level")):
             if name in wanted:
                 number = wanted[name]
@@ -221,9 +263,9 @@ class Releases(Resources):
         check_tag(self.request)(release)
         return release
 
-    def _operate(self, verb: Callable[..., operating.Moves], what: str, kind: type[Body] = ReasonBody) -> Response:
+    def _operate(self, verb: Callable[..., operating.Moves], what: str, kind: type[Body] = ReasonBody, may: Callable[..., bool] = may_operate) -> Response:
         release: Release = self.get_object()
-        allow(may_operate(self.request.user, release), what)
+        allow(may(self.request.user, release), what)
         given = body_of(kind, self.request)
         preview = wants_preview(self.request)
         return self._moved(release.pk, release.state, verb(release=release.pk, actor=actor_of(self.request), preview=preview, **given))
@@ -357,7 +399,7 @@ def _event(row: Event) -> dict[str, Any]:
 MOST_DIGITS = 18
 _ID = rf"(?P<id>[0-9]{{1,{MOST_DIGITS}}})"
 _RUN = rf"^releases/{_ID}/activities/(?P<activity>[a-z][a-z0-9_]{{0,62}})"
-RELEASE_VERBS = ("start", "hold", "resume", "abort", "restart_from")
+RELEASE_VERBS = ("start", "hold", "resume", "abort", "restart_from", "schedule", "reschedule", "cancel")
 routes = [
     re_path(r"^releases/$", Releases.as_view({"get": "list", "post": "create"}), name="releases"),
     re_path(rf"^releases/{_ID}/$", Releases.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}), name="release"),

@@ -34,7 +34,14 @@ class Request:
 
 
 def owners_of(release: Release, key: str) -> tuple[str, ...]:
-    """Who is responsible: the activity's owners, else its phase's, else the process's."""
+    """Who is responsible: the activity's owners, else its phase's, else the process's; a release may name others for its phases and itself."""
+    flow = compiled(release.version_id).flow
+    phase = flow.phase_of[key]
+    return flow.steps[key].owners or tuple(release.phase_owners.get(phase, ())) or flow.phases[phase].owners or tuple(release.owners) or flow.blueprint.owners
+
+
+def owners_declared(release: Release, key: str) -> tuple[str, ...]:
+    """Who is responsible by the process alone: the default of who decides, which whoever prepares a release cannot change."""
     flow = compiled(release.version_id).flow
     return flow.steps[key].owners or flow.phases[flow.phase_of[key]].owners or flow.blueprint.owners
 
@@ -52,7 +59,8 @@ def request_for(release: Release, key: str) -> Request:
         required = wanted[task["id"]]
         task["required"] = condition(required, names) if isinstance(required, str) else required
     owners = owners_of(release, key)
-    lines = [line if line.of else Requirement(count=line.count, of=owners) for line in approval.requires or (Requirement(count=1, of=owners),)]
+    default = owners_declared(release, key)
+    lines = [line if line.of else Requirement(count=line.count, of=default) for line in approval.requires or (Requirement(count=1, of=default),)]
     shown |= {
         "lines": [{"count": line.count, "of": list(line.of)} for line in lines],
         "owners": list(owners),
@@ -135,7 +143,10 @@ def task_rows(attempt_id: int, release_id: int, shown: Mapping[str, Any]) -> lis
 def owner_rows(release: Release) -> list[RunPerson]:
     """Rows for the owners that phases and activities name: they see the release from its start (section 4). The process's owners see it anyway."""
     flow = compiled(release.version_id).flow
-    owners = {key: step.owners or flow.phases[flow.phase_of[key]].owners for key, step in flow.steps.items()}
+    own, of_phase = tuple(release.owners), release.phase_owners
+    owners = {
+        key: step.owners or tuple(of_phase.get(flow.phase_of[key], ())) or flow.phases[flow.phase_of[key]].owners or own for key, step in flow.steps.items()
+    }
     owners = {key: names for key, names in owners.items() if names}
     if not owners:
         return []

@@ -52,6 +52,7 @@ def prepare(parent: Release, activity: Activity, ref: Ref, attempt: int, number:
         version=version,
         name=planning.shortened(f"{parent.name}: {activity.label}" if number == 1 else f"{parent.name}: {activity.label} ({number})"),
         starter=parent.starter,
+        prepared_by=parent.prepared_by,
         state=State.RUNNING,
         started_at=at,
         open_phases=len(compiled(version.pk).flow.blueprint.phases),

@@ -8,10 +8,12 @@ from typing import Any
 
 from django.db.models import Count
 
+from releases.access import starters_of
 from releases.asking import owners_of
 from releases.flows import compiled
 from releases.models import ActivityRun, Attempt, PhaseRun, Release
 from releases.scheduler import Answer, Fact, phase_state
+from releases.scheduling import waits_of
 from releases.states import LIVE, UNDECIDED, Run
 from releases.waiting import waiting_for
 from relorch.audit.chain import instant
@@ -52,7 +54,15 @@ def summary_of(release: Release, counts: dict[str, int], asked: int) -> dict[str
         "root": release.root_id,
         "level": release.level,
         "created_at": said(release.created_at),
+        "identifier": release.identifier,
+        "tags": release.tags,
+        "release_version": release.release_version,
+        "colour": release.colour,
         "scheduled_for": said(release.scheduled_for),
+        "expected_end": said(release.expected_end),
+        "auto_start": release.auto_start,
+        "due_since": said(release.due_since),
+        "version_pinned": release.version_pinned,
         "started_at": said(release.started_at),
         "finished_at": said(release.finished_at),
         "held_at": said(release.held_at),
@@ -72,12 +82,17 @@ def detail_of(release: Release) -> dict[str, Any]:
     asked = sum(run.type == "manual" and run.state == Run.WAITING for run in runs)
     shown = summary_of(release, counts, asked) | {
         "parent": _parent(release),
+        "description": release.description,
+        "links": release.links,
+        "owners": release.owners,
+        "phase_owners": release.phase_owners,
+        "prepared_by": sorted(starters_of(release)),
         "inputs": secrets.hide(release.inputs),
         "variables": secrets.hide(release.variables),
         "outputs": secrets.hide(release.outputs or {}),
     }
     if not runs:
-        return shown | _not_started(release) | {"waiting_for": []}
+        return shown | _not_started(release) | {"waiting_for": waits_of(release)}
     return shown | {"phases": _phases(release, runs), "activities": _activities(release, runs), "waiting_for": waiting_for(release)}
 
 

@@ -11,7 +11,7 @@ from processes import input_sets
 from processes.blueprint import ValueType
 from processes.models import InputSet, Process, ProcessVersion
 from processes.problems import Problem, pointer
-from releases import planning
+from releases import overview, planning, scheduling
 from releases.engine import Actor
 from releases.flows import compiled
 from releases.models import Release
@@ -42,16 +42,35 @@ def process_for(data: Any, user: Any) -> tuple[Process, Release | None]:
 
 
 def make(process: Process, like: Release | None, wanted: Mapping[str, Any], *, actor: Actor, starter: Any) -> Release:
-    """A draft or, with `start`, a release that runs. Raises Conflict (archived, never published), Invalid with every problem."""
+    """A draft or, with `start`, a release that runs, or with `scheduled_for` one that starts then.
+
+    Raises Conflict (archived, never published, identifier taken), Invalid with every problem.
+    """
     if process.archived_at:
         raise Conflict("archived", f"{process} is archived.", state="archived")
-    version = _version(process, wanted.get("version"))
+    version = version_of(process, wanted.get("version"))
     given = _values(process, version, like, wanted)
     name = wanted.get("name") or (like.name if like else "")
+    details = _details(like) | {name: wanted[name] for name in overview.FIELDS if name in wanted}
+    made: dict[str, Any] = {"process": process, "given": given, "actor": actor, "starter": starter, "name": name, "details": details}
+    if wanted.get("scheduled_for"):
+        if wanted.get("start"):
+            said = Problem("start_or_schedule", "It either starts now or is scheduled.", "/start")
+            raise Invalid("invalid", "The release cannot be made so.", [said])
+        times = {key: wanted[key] for key in ("scheduled_for", "expected_end", "auto_start") if key in wanted}
+        return scheduling.save_scheduled(**made, **times, version=version if "version" in wanted else None)
+    unscheduled = [Problem("not_scheduled", "Only with scheduled_for.", f"/{key}") for key in ("expected_end", "auto_start") if wanted.get(key)]
+    if unscheduled:
+        raise Invalid("invalid", "The release cannot be made so.", unscheduled)
     if wanted.get("start"):
-        return planning.start(process=process, given=given, actor=actor, starter=starter, version=version, name=name)
+        return planning.start(**made, version=version)
     _text_only(version.pk, given)
-    return planning.save_draft(process=process, given=given, actor=actor, starter=starter, version=version, name=name)
+    return planning.save_draft(**made, version=version, pinned=wanted.get("version") is not None)
+
+
+def _details(like: Release | None) -> dict[str, Any]:
+    """What a release that is like another one takes over of it: all but its identifier and its owners."""
+    return {name: getattr(like, name) for name in ("description", "tags", "release_version", "colour", "links")} if like else {}
 
 
 def text_secrets(release: Release, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +80,7 @@ def text_secrets(release: Release, given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _version(process: Process, number: int | None) -> ProcessVersion:
+def version_of(process: Process, number: int | None) -> ProcessVersion:
     if number is None:
         return planning.newest_version(process)
     version = process.versions.filter(number=number).first() if number < 2**31 else None

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from processes.blueprint import ActivityType, Blueprint, ValueType
 from processes.expressions import ExpressionError, references
 from processes.models import Process, ProcessVersion
 from processes.problems import Problem, errors, pointer
 from processes.variables import resolve_inputs, resolve_variables
-from releases import engine
+from releases import engine, overview
 from releases.asking import owner_rows
 from releases.engine import Actor, Move, Work
 from releases.flows import compiled
 from releases.models import Release, RunPerson
 from releases.names import about_process, about_release, context_of
 from releases.states import Release as State
+from relorch.audit.chain import instant
 from relorch.lib import secrets
 from relorch.lib.errors import Conflict, Invalid
 
@@ -135,25 +137,66 @@ def start(
     version: ProcessVersion | None = None,
     name: str = "",
     form: bool = False,
+    details: Mapping[str, Any] | None = None,
 ) -> Release:
     """Start a release at once: inputs checked, versions of the whole tree pinned, runs created, what is ready begins (section 4).
 
-    Raises Invalid (inputs, recursion), Conflict (archived, never published).
+    `details` are the fields of `releases/overview.py`. Raises Invalid (inputs, details, recursion), Conflict (archived, never published, identifier taken).
     """
-    release = _fresh(process, version or newest_version(process), starter, name)
-    prepared = values_for(release, compiled(release.version_id).flow.blueprint, given, form=form)
+    release = fresh(process, version or newest_version(process), starter, name)
+    prepared = checked(release, given, describe(release, details or {}), form=form)
     release.inputs, release.variables, release.pins = prepared.inputs, prepared.variables, pins_of(release.version)
+    with inserted(release, actor) as work:
+        begin(work, release)
+    return release
+
+
+@contextmanager
+def inserted(release: Release, actor: Actor) -> Iterator[Work]:
+    """The work that makes this root release. Raises Conflict when its identifier is taken."""
 
     def insert() -> int:
         release.save(force_insert=True)
         return release.pk
 
-    with engine.created(insert, actor=actor) as work:
-        begin(work, release)
-    return release
+    with one_identifier(release), engine.created(insert, actor=actor) as work:
+        yield work
 
 
-def _fresh(process: Process, version: ProcessVersion, starter: Any, name: str) -> Release:
+@contextmanager
+def one_identifier(release: Release) -> Iterator[None]:
+    """An identifier names one release only. Raises Conflict when somebody else has it."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "release_identifier" not in str(error):
+            raise
+        raise Conflict("identifier_taken", f'Another release is called "{release.identifier}": choose another identifier.', state=release.state) from None
+
+
+def describe(release: Release, details: Mapping[str, Any]) -> list[Problem]:
+    """Take over what is said of the release (`releases/overview.py`); the problems of it, if any. Keys that are absent stay as they are."""
+    given = {name: value for name, value in details.items() if name in overview.FIELDS and value is not None}
+    if not given.get("identifier", "unsaid"):
+        given["identifier"] = overview.identifier_from(release.name, release.pk)
+    for name, value in given.items():
+        setattr(release, name, value)
+    return overview.problems_of(given, phases=compiled(release.version_id).flow.phases, knows=knows)
+
+
+def checked(release: Release, given: Mapping[str, Any], problems: Sequence[Problem], *, form: bool = False) -> Values:
+    """The values of a release, as `values_for`, with these problems of its other fields beside those of its inputs."""
+    try:
+        prepared = values_for(release, compiled(release.version_id).flow.blueprint, given, form=form)
+    except Invalid as error:
+        raise Invalid(error.code, error.message, [*problems, *error.problems]) from None
+    if problems:
+        raise Invalid("invalid", "The release cannot be made so.", problems)
+    return prepared
+
+
+def fresh(process: Process, version: ProcessVersion, starter: Any, name: str) -> Release:
+    """A root release that is not stored yet. Raises Conflict for an archived process."""
     if process.archived_at:
         raise Conflict("archived", f"{process} is archived.", state="archived")
     identity, at = next_id()
@@ -162,8 +205,10 @@ def _fresh(process: Process, version: ProcessVersion, starter: Any, name: str) -
         root_id=identity,
         process=process,
         version=version,
-        name=shortened(name or f"{process} {identity}"),
+        name=(named := shortened(name or f"{process} {identity}")),
+        identifier=overview.identifier_from(named, identity),
         starter=starter,
+        prepared_by=[starter.pk],
         state=State.RUNNING,
         started_at=at,
         created_at=at,
@@ -171,17 +216,28 @@ def _fresh(process: Process, version: ProcessVersion, starter: Any, name: str) -
     )
 
 
-def save_draft(*, process: Process, given: Mapping[str, Any], actor: Actor, starter: Any, version: ProcessVersion | None = None, name: str = "") -> Release:
-    """Keep a release that is not started yet. Its inputs are checked when it starts; secrets are encrypted at once."""
-    release = _fresh(process, version or newest_version(process), starter, name)
-    release.state, release.started_at = State.DRAFT, None
+def save_draft(
+    *,
+    process: Process,
+    given: Mapping[str, Any],
+    actor: Actor,
+    starter: Any,
+    version: ProcessVersion | None = None,
+    name: str = "",
+    details: Mapping[str, Any] | None = None,
+    pinned: bool = False,
+) -> Release:
+    """Keep a release that is not started yet. Its inputs are checked when it starts or is scheduled; secrets are encrypted at once.
+
+    Raises Invalid for details that cannot be taken, Conflict (archived, never published, identifier taken).
+    """
+    release = fresh(process, version or newest_version(process), starter, name)
+    problems = describe(release, details or {})
+    if problems:
+        raise Invalid("invalid", "The release cannot be made so.", problems)
+    release.state, release.started_at, release.version_pinned = State.DRAFT, None, pinned
     release.inputs = kept(release, given)
-
-    def insert() -> int:
-        release.save(force_insert=True)
-        return release.pk
-
-    with engine.created(insert, actor=actor) as work:
+    with inserted(release, actor) as work:
         work.say("release.drafted", release.pk)
     return release
 
@@ -200,53 +256,103 @@ def kept(release: Release, given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def joined(people: Sequence[int], actor: Actor) -> list[int]:
+    """Those who prepared a release, and whoever does it now."""
+    return [*people, actor.id] if actor.id is not None and actor.id not in people else list(people)
+
+
 def start_draft(*, release: Release, actor: Actor) -> Release:
-    """Start a draft. Raises Conflict naming the state when it is none any more, Invalid with every problem of its inputs."""
+    """Start a draft, or a scheduled release before or at its time. Raises Conflict naming the state, Invalid with every problem of its inputs."""
     moves_of_start(release=release, actor=actor)
     return release
 
 
-def moves_of_start(*, release: Release, actor: Actor, preview: bool = False) -> list[Move]:
-    """As `start_draft`, saying what it moves at once; with `preview` nothing is changed."""
+STARTABLE = frozenset({State.DRAFT, State.SCHEDULED})
+
+
+def moves_of_start(*, release: Release, actor: Actor, preview: bool = False, by_clock: bool = False) -> list[Move]:
+    """As `start_draft`, saying what it moves at once; with `preview` nothing is changed. `by_clock`: only when its time has come and it starts by itself.
+
+    A scheduled release takes the newest version, unless it was pinned (S13).
+    """
     if release.process.archived_at:
         raise Conflict("archived", f"{release.process} is archived.", state="archived")
-    _, at = next_id()
-    if release.state == State.DRAFT:
-        release.started_at = at
+    before = _row_of(release)
+    _, release.started_at = next_id() if release.state in STARTABLE else (0, release.started_at)
+    if release.state in STARTABLE:
+        if release.state == State.SCHEDULED and not release.version_pinned:
+            release.version = newest_version(release.process)
         given = secrets.opened(release.inputs, context_of(release.root_id))
         prepared = values_for(release, compiled(release.version_id).flow.blueprint, given)
         pins = pins_of(release.version)
     with engine.locked(release.pk, actor=actor, preview=preview) as work:
-        state = work.release(release.pk).state
-        if state != State.DRAFT:
-            raise Conflict("wrong_state", f"This release is {state}: only a draft can be started.", state=state)
-        release.state, release.started_at = State.RUNNING, work.at
+        now = Release.objects.get(pk=release.pk)
+        if now.state not in STARTABLE:
+            raise Conflict("wrong_state", f"This release is {now.state}: only a draft or a scheduled release can be started.", state=now.state)
+        if _row_of(now) != before:
+            raise Conflict("changed", "Somebody has changed this release meanwhile: look at it again.", state=now.state)
+        if by_clock and not (now.auto_start and now.scheduled_for and now.scheduled_for <= work.at):
+            return []
+        early = now.scheduled_for is not None and work.at < now.scheduled_for
+        release.state, release.started_at, release.due_since = State.RUNNING, work.at, None
+        release.prepared_by = joined(now.prepared_by, actor)
         release.inputs, release.variables, release.pins = prepared.inputs, prepared.variables, pins
         release.open_phases = len(compiled(release.version_id).flow.blueprint.phases)
-        release.save()
+        release.save(update_fields=_OF_A_START)
         work.forget(release.pk)
-        work.moves.append(Move(release.pk, "", State.DRAFT, State.RUNNING))
-        begin(work, release)
+        work.moves.append(Move(release.pk, "", now.state, State.RUNNING))
+        begin(work, release, early=early)
     return work.moves
 
 
-def change_draft(*, release: Release, actor: Actor, seen: Callable[[Release], None], name: str | None = None, given: Mapping[str, Any] | None = None) -> None:
-    """Change a draft's name, or replace its inputs (a secret that comes back hidden keeps its value). `seen` may refuse the row as it is under the lock."""
-    with engine.locked(release.pk, actor=actor) as work:
+_OF_A_START = ("state", "started_at", "due_since", "prepared_by", "inputs", "variables", "pins", "open_phases", "version")
+
+
+def _row_of(release: Release) -> tuple[Any, ...]:
+    """Everything of a release before its start that a start rests on."""
+    return (release.state, release.version_id, release.inputs, release.scheduled_for, release.auto_start, release.version_pinned, release.phase_owners)
+
+
+def change_draft(
+    *,
+    release: Release,
+    actor: Actor,
+    seen: Callable[[Release], None],
+    name: str | None = None,
+    given: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
+    version: ProcessVersion | None = None,
+    pinned: bool | None = None,
+) -> None:
+    """Change a draft: its name, details, version, or all of its inputs (a secret that comes back hidden keeps its value).
+
+    `seen` may refuse the row as it is under the lock. Raises Conflict naming the state, Invalid with every problem.
+    """
+    with one_identifier(release), engine.locked(release.pk, actor=actor) as work:
         now = Release.objects.select_related("process", "version", "starter").get(pk=release.pk)
         seen(now)
         if now.state != State.DRAFT:
             raise Conflict("wrong_state", f"This release is {now.state}: only a draft can be changed.", state=now.state)
-        changed = []
-        if name is not None and name.strip() and name != now.name:
+        was = {field.name: getattr(now, field.attname) for field in Release._meta.concrete_fields}
+        if name is not None and name.strip():
+            if now.identifier == overview.identifier_from(now.name, now.pk):
+                now.identifier = overview.identifier_from(name, now.pk)
             now.name = name
-            changed.append("name")
+        if version is not None:
+            now.version = version
+        if pinned is not None:
+            now.version_pinned = pinned
+        if problems := describe(now, details or {}):
+            raise Invalid("invalid", "The release cannot be changed so.", problems)
+        release.identifier = now.identifier
         if given is not None:
             now.inputs = kept(now, given)
-            changed.append("inputs")
+        now.prepared_by = joined(now.prepared_by, actor)
+        changed = [field.name for field in Release._meta.concrete_fields if getattr(now, field.attname) != was[field.name]]
         if changed:
             now.save(update_fields=changed)
-            work.say("release.changed", now.pk, changed=changed)
+        if told := [name for name in changed if name != "prepared_by"]:
+            work.say("release.changed", now.pk, changed=told)
 
 
 def delete_draft(*, release: Release, actor: Actor, seen: Callable[[Release], None] | None = None) -> None:
@@ -263,11 +369,13 @@ def delete_draft(*, release: Release, actor: Actor, seen: Callable[[Release], No
         work.cursor.execute("DELETE FROM releases_release WHERE id = %s AND state = 'draft'", (release.pk,))
 
 
-def begin(work: Work, release: Release) -> None:
+def begin(work: Work, release: Release, *, early: bool = False) -> None:
     """The release has just started: its event, its phases and runs, and what is ready."""
     said: dict[str, Any] = {"process": release.process.identifier, "version": release.version.number, "hash": release.version.hash}
     if release.parent_run is not None:
         said["parent"] = release.parent_run.release_id
+    elif release.scheduled_for:
+        said |= {"scheduled_for": instant(release.scheduled_for), "early": early}
     work.say("release.started", release.pk, **said)
     work.begin(release.pk)
     RunPerson.objects.bulk_create(owner_rows(release))

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from processes.problems import did_you_mean
-from releases import states
+from releases import overview, states
 from relorch.lib import secrets
 from relorch.lib.rest import InstantField
 
@@ -81,7 +81,29 @@ class InputSetField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-class ReleaseCreateShape(Body):
+class LinkShape(Body):
+    """A ticket, a document, a dashboard."""
+
+    url = serializers.CharField(help_text="https:// or http://.")
+    title = serializers.CharField(required=False, allow_blank=True)
+
+
+class OverviewBody(Body):
+    """What a release says of itself. Checked by `releases/overview.py`, which says every problem."""
+
+    identifier = serializers.CharField(required=False, allow_blank=True, help_text="One of its kind; without it, made from the name.")
+    description = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    tags = serializers.ListField(child=serializers.CharField(), required=False)
+    release_version = serializers.CharField(required=False, allow_blank=True, help_text="What goes out: digits and dots.")
+    colour = serializers.CharField(required=False, allow_blank=True, help_text=f"One of {', '.join(overview.COLOURS)}.")
+    links = LinkShape(many=True, required=False)
+    owners = serializers.ListField(child=serializers.CharField(), required=False, help_text="Responsible instead of the process's owners.")
+    phase_owners = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()), required=False, help_text="Responsible instead of a phase's owners."
+    )
+
+
+class ReleaseCreateShape(OverviewBody):
     """What a release is made with: a process, or another release to be like."""
 
     process = serializers.CharField(required=False, help_text="The id of the process.")
@@ -91,12 +113,16 @@ class ReleaseCreateShape(Body):
     inputs = ValuesField(required=False)
     input_set = InputSetField(required=False, help_text="Its values, under those of `inputs`.")
     start = serializers.BooleanField(required=False, default=False, help_text="Start at once; else it is a draft.")
+    scheduled_for = InstantField(required=False, help_text="Start then: its inputs are checked now and locked.")
+    expected_end = InstantField(required=False, help_text="Unless said, one week after the start; missed when it has not started by then.")
+    auto_start = serializers.BooleanField(required=False, default=False, help_text="The clock starts it; else it waits for a person at its time.")
 
 
-class ReleasePatchShape(Body):
+class ReleasePatchShape(OverviewBody):
     """What of a draft is to be changed."""
 
     name = serializers.CharField(required=False, max_length=200)
+    version = serializers.IntegerField(required=False, allow_null=True, min_value=1, help_text="Pin a published version; null: the newest.")
     inputs = ValuesField(required=False, help_text='Replaces them all; `{"$secret": true}` keeps a secret.')
 
 
@@ -124,6 +150,22 @@ class PhaseBody(ReasonBody):
     """What starting again takes."""
 
     phase = serializers.CharField(required=False, default="", max_length=200, help_text="The id of the phase to start again from.")
+
+
+class ScheduleBody(Body):
+    """When a draft is to start."""
+
+    scheduled_for = InstantField()
+    expected_end = InstantField(required=False)
+    auto_start = serializers.BooleanField(required=False, default=False)
+
+
+class RescheduleBody(ReasonBody):
+    """Another time."""
+
+    scheduled_for = InstantField(required=False, allow_null=True, default=None)
+    expected_end = InstantField(required=False, allow_null=True, default=None)
+    auto_start = serializers.BooleanField(required=False, allow_null=True, default=None)
 
 
 class MoveShape(serializers.Serializer[Any]):
@@ -157,7 +199,15 @@ class ReleaseShape(serializers.Serializer[Any]):
     root = serializers.IntegerField()  # type: ignore[assignment]
     level = serializers.IntegerField()
     created_at = InstantField()
+    identifier = serializers.CharField()
+    tags = serializers.ListField(child=serializers.CharField())
+    release_version = serializers.CharField()
+    colour = serializers.CharField()
     scheduled_for = InstantField(allow_null=True)
+    expected_end = InstantField(allow_null=True)
+    auto_start = serializers.BooleanField()
+    due_since = InstantField(allow_null=True, help_text="Its time has come and it waits for a person to start it.")
+    version_pinned = serializers.BooleanField()
     started_at = InstantField(allow_null=True)
     finished_at = InstantField(allow_null=True)
     held_at = InstantField(allow_null=True)
@@ -256,6 +306,11 @@ class ReleaseDetailShape(ReleaseShape):
     """A release, whole."""
 
     parent = ParentShape(allow_null=True)
+    description = serializers.CharField()
+    links = LinkShape(many=True)
+    owners = serializers.ListField(child=serializers.CharField())
+    phase_owners = serializers.DictField()
+    prepared_by = serializers.ListField(child=serializers.EmailField(), help_text="Who made, changed, scheduled or started it.")
     inputs = serializers.DictField()
     variables = serializers.DictField()
     outputs = serializers.DictField()

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from releases import doorbell, evaluating
+from releases import doorbell, evaluating, scheduling
 from releases.aborting import abort_children
 from releases.attempts import Wait, claim_of, exchange, give_up_lost
 from releases.draining import worker_name
@@ -53,6 +53,7 @@ def sweep() -> int:
     try:
         found = each(_rows(_LOST, (MOST,)), give_up_lost)
         found += each(_rows(_DUE, (MOST,)), come_due)
+        found += each(_rows(scheduling.DUE, (MOST,)), scheduling.come_due)
         found += each(_rows(_STIRRED, {"most": MOST}), evaluating.settle)
         with connection.cursor() as cursor:
             cursor.execute(_UNHEARD)

@@ -6,11 +6,12 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 
 from processes.models import Process, ProcessVersion
-from releases import states
+from releases import overview, states
 from releases.querysets import ReleaseQuerySet
 from relorch.lib.fields import OrderedJSONField
 
@@ -24,6 +25,14 @@ class Release(models.Model):
     process = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="releases")
     version = models.ForeignKey(ProcessVersion, on_delete=models.PROTECT, related_name="releases")
     name = models.CharField(max_length=200)
+    identifier = models.CharField(max_length=100, blank=True, db_default="", help_text="Of a root: made from the name, editable, one of its kind.")
+    description = models.TextField(blank=True, db_default="")
+    tags = ArrayField(models.CharField(max_length=50), default=list, db_default=[])
+    release_version = models.CharField(max_length=50, blank=True, db_default="", help_text="What goes out: digits and dots.")
+    colour = models.CharField(max_length=10, blank=True, db_default="", choices=[(name, name) for name in overview.COLOURS])
+    links = models.JSONField(default=list, db_default=[], help_text="Tickets, documents, dashboards: [{url, title}].")
+    owners = ArrayField(models.CharField(max_length=200), default=list, db_default=[], help_text="Instead of the process's owners, for this release.")
+    phase_owners = models.JSONField(default=dict, db_default={}, help_text="Instead of a phase's owners, for this release: {phase: [owner]}.")
     state = models.CharField(max_length=20, choices=[(s.value, s.value) for s in states.Release], default=states.Release.DRAFT)
     reason = models.TextField(blank=True, help_text="Why it is held or aborted, or how it failed.")
     starter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="releases_started")
@@ -37,6 +46,13 @@ class Release(models.Model):
     open_phases = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     scheduled_for = models.DateTimeField(null=True)
+    expected_end = models.DateTimeField(
+        null=True, help_text="One week after the start unless said otherwise; a scheduled release that has not started by then is missed."
+    )
+    due_since = models.DateTimeField(null=True, help_text="Its time has come and it waits for a person to start it.")
+    auto_start = models.BooleanField(default=False, db_default=False, help_text="The clock starts it; else it waits for a person at its time.")
+    version_pinned = models.BooleanField(default=False, db_default=False, help_text="Starts with this very version; else, scheduled, with the newest.")
+    prepared_by = ArrayField(models.BigIntegerField(), default=list, db_default=[], help_text="Who made, changed, scheduled or started it (S14).")
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     stirred_at = models.DateTimeField(null=True, help_text="Of a root: something in its tree waits to be evaluated outside the lock.")
@@ -57,12 +73,20 @@ class Release(models.Model):
             models.CheckConstraint(condition=Q(state="held", held_by__isnull=False) | ~Q(state="held"), name="release_held_says_where"),
             models.CheckConstraint(condition=Q(level__range=(1, 5)), name="release_level"),
             models.CheckConstraint(condition=Q(finished_at__isnull=True) | Q(finished_at__gte=F("started_at")), name="release_times_in_order"),
+            models.CheckConstraint(
+                condition=~Q(state__in=["scheduled", "missed", "cancelled"]) | (Q(scheduled_for__isnull=False) & Q(expected_end__gt=F("scheduled_for"))),
+                name="release_scheduled_has_times",
+            ),
+            models.CheckConstraint(condition=Q(colour__in=["", *overview.COLOURS]), name="release_colour"),
+            models.UniqueConstraint(fields=["identifier"], condition=~Q(identifier=""), name="release_identifier"),
             models.UniqueConstraint(fields=["parent_run"], condition=Q(state__in=["running", "held"]), name="one_live_child_of_a_run"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["stirred_at"], name="release_stirred", condition=Q(stirred_at__isnull=False)),
             models.Index(fields=["scheduled_for"], name="release_scheduled", condition=Q(state="scheduled")),
             models.Index(fields=["state", "-id"], name="release_state"),
+            models.Index(fields=["expected_end"], name="release_to_be_missed", condition=Q(state="scheduled")),
+            GinIndex(fields=["tags"], name="release_tags"),
         ]
 
     def __str__(self) -> str:

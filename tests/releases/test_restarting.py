@@ -132,7 +132,7 @@ def test_a_release_that_has_not_run_is_refused_naming_its_state(state: str) -> N
     starter = factories.person()
     release = planning.save_draft(process=published(blueprint(noop("it"))), given={}, actor=ACTOR, starter=starter)
     for step in {"draft": (), "scheduled": ("scheduled",)}.get(state, ("scheduled", state)):
-        Release.objects.filter(pk=release.pk).update(state=step)
+        Release.objects.filter(pk=release.pk).update(state=step, scheduled_for="2027-01-01T00:00:00Z", expected_end="2027-01-08T00:00:00Z")
     with pytest.raises(Conflict) as refusal:
         again(release, "work")
     assert refusal.value.data["state"] == state
