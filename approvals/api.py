@@ -14,14 +14,16 @@ from rest_framework.response import Response
 
 from approvals import packets, signing
 from approvals.cases import attempts_with_release
-from approvals.deciding import case_of
+from approvals.changes import of_packets
+from approvals.comparing import since_last
+from approvals.deciding import Case, case_of
 from approvals.models import SignOff
 from approvals.querysets import cases_of, proposals_on
 from approvals.serializers import GivenVoteShape, PendingShape, SignOffBody, SignOffsShape, proposal_of, vote_of
 from processes.blueprint import Approval
-from processes.quorum import may_decide
+from processes.quorum import may_decide, missing
 from releases.api import actor_of
-from releases.asking import owners_of
+from releases.asking import hash_of, owners_of
 from releases.detail import said
 from releases.flows import compiled
 from releases.models import ActivityRun, Attempt, Release
@@ -126,10 +128,11 @@ def _asks(release: Release, activity: str) -> bool:
 
 
 def _case(attempt: Attempt) -> dict[str, Any]:
-    votes = list(attempt.sign_offs.select_related("person", "for_person"))
+    votes = list(attempt.sign_offs.select_related("person", "for_person", "packet"))
     case = case_of(attempt, votes)
     verdict = case.verdict
     asked = (attempt.request or {}).get("lines") or []
+    content = packets.content_of(attempt)
     return {
         "verdict": _ENDED.get(attempt.state) or (verdict.state if attempt.state == "waiting" else "open"),
         "attempt": attempt.number,
@@ -139,16 +142,33 @@ def _case(attempt: Attempt) -> dict[str, Any]:
             {"count": line.count, "of": list(of["of"]), "filled_by": list(line.filled_by), "can_fill": sorted(line.can_fill), "asked": line.asked}
             for line, of in zip(verdict.lines, asked, strict=True)
         ],
-        "votes": [vote_of(vote) for vote in votes],
+        "votes": [{**vote_of(vote), **_difference(vote, content)} for vote in votes],
         "proposals": [proposal_of(row) for row in proposals_on(attempt)],
         "packet": {
-            "hash": packets.current_hash(attempt),
+            "hash": hash_of(content),
             "binds": secrets.hide(attempt.bound or {}),
             "text": (attempt.request or {}).get("instructions", ""),
             "fields_filled": secrets.hide(attempt.filled or {}),
             "shown": secrets.hide(attempt.request or {}),
+            "tasks": content.get("tasks", []),
         },
+        "since_last": since_last(attempt).as_dict(),
+        **standing_of(case, attempt),
     }
+
+
+def _difference(vote: SignOff, content: dict[str, Any]) -> dict[str, Any]:
+    """For whoever is asked again: what is different from what they decided on."""
+    return {"changes": [change.as_dict() for change in of_packets(vote.packet.content, content)]} if vote.stale else {}
+
+
+def standing_of(case: Case, attempt: Attempt) -> dict[str, Any]:
+    """Whether the rule is `satisfied`, still `possible` (and who is missing) or `impossible`; a decided one is what it came to."""
+    verdict = case.verdict.state
+    if attempt.state != "waiting":
+        return {"standing": "satisfied" if attempt.state == "succeeded" else "closed", "missing": []}
+    standing = {"approved": "satisfied", "open": "possible"}.get(verdict, "impossible")
+    return {"standing": standing, "missing": [{"line": m.line, "places": m.places, "people": sorted(m.people)} for m in missing(case.rule, case.votes)]}
 
 
 def _not_asked(release: Release, activity: str) -> dict[str, Any]:
@@ -165,6 +185,9 @@ def _not_asked(release: Release, activity: str) -> dict[str, Any]:
         "votes": [],
         "proposals": [],
         "packet": None,
+        "since_last": None,
+        "standing": "not_asked",
+        "missing": [],
     }
 
 

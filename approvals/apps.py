@@ -8,8 +8,11 @@ class ApprovalsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """A release says whom it waits for; only this app, which stands above, knows who may decide."""
+        """A release says whom it waits for and when what it asks has changed; only this app, which stands above, knows who may decide and who has."""
         from approvals.cases import deciders
+        from approvals.staling import packet_changed
+        from releases.rebinding import watch
         from releases.waiting import provide_deciders
 
         provide_deciders(deciders)
+        watch(packet_changed)

@@ -12,20 +12,24 @@ from django.contrib.auth import get_user_model
 from django.urls import reverse
 
 from approvals import packets
+from approvals.blockers import Blocker, blockers_of
+from approvals.changes import Change, of_packets
+from approvals.comparing import Since, since_last
 from approvals.models import SignOff
 from approvals.querysets import Item, items_of
 from processes.access import owner_names
 from processes.blueprint import Variable
-from processes.quorum import Vote, verdict
+from processes.quorum import Vote, missing, verdict
 from processes.value_fields import label_of
 from releases.access import owns_run
 from releases.flows import compiled
-from releases.models import Attempt, Task
-from releases.states import LIVE, Run
+from releases.models import ActivityRun, Attachment, Attempt, Task
+from releases.states import BAD, LIVE, Run
 from releases.threads import Thread
 from relorch.lib.markdown import to_html
 
 LONGEST_VALUE = 2000
+MOST_CHECKS = 12
 _SHORTEST_HASH = 40
 
 
@@ -68,6 +72,32 @@ class Line:
     def missing(self) -> int:
         """Places left."""
         return max(0, self.count - len(self.filled_by))
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One activity that ran before."""
+
+    run: ActivityRun
+    label: str
+
+    @property
+    def took(self) -> Any:
+        """How long it took."""
+        return self.run.finished_at - self.run.started_at if self.run.finished_at and self.run.started_at else None
+
+    @property
+    def url(self) -> str:
+        """Where its log and values are."""
+        return reverse("releases:activity", args=[self.run.release_id, self.run.key])
+
+    @property
+    def note(self) -> str:
+        """What it said, or a few of its results."""
+        if self.run.message:
+            return str(self.run.message)[:120]
+        short = [f"{name} {_said(value)}" for name, value in (self.run.outputs or {}).items() if isinstance(value, str | int | float) and len(str(value)) < 30]
+        return ", ".join(short[:3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +241,76 @@ class Question:
         return found
 
     @cached_property
+    def since(self) -> Since:
+        """What changed since the last release of the process that succeeded."""
+        return since_last(self.attempt)
+
+    @cached_property
+    def differences(self) -> list[Change]:
+        """For a reader who is asked again: what is different from what they decided on."""
+        return of_packets(self.mine.packet.content, packets.content_of(self.attempt)) if self.mine and self.is_asked_again else []
+
+    @cached_property
+    def blockers(self) -> list[Blocker]:
+        """What else stands in the way."""
+        return blockers_of(self.release, self.item.key) if self.is_open else []
+
+    @cached_property
+    def checks(self) -> list[Check]:
+        """What ran before: bad ends first, then the nearest."""
+        flow = compiled(self.release.version_id).flow
+        upstream = flow.upstream_of_step(self.item.key)
+        rows = ActivityRun.objects.filter(release=self.release, key__in=upstream).order_by("-position")
+        found = [Check(run, flow.steps[run.key].label) for run in rows]
+        return sorted(found, key=lambda check: check.run.state not in BAD)[:MOST_CHECKS]
+
+    @cached_property
+    def evidence(self) -> list[Any]:
+        """Files that people brought to what ran before."""
+        upstream = compiled(self.release.version_id).flow.upstream_of_step(self.item.key)
+        rows = Attachment.objects.filter(release=self.release, run__key__in=upstream, removed_at=None)
+        return list(rows.select_related("by", "run").order_by("-pk")[:MOST_CHECKS])
+
+    @property
+    def next_steps(self) -> str:
+        """What it would go on to, in words."""
+        return _and(self._next()[:3])
+
+    @property
+    def on_silence(self) -> str:
+        """What no answer does."""
+        if self.item.due_at is None:
+            return "It waits as long as it takes; silence never approves"
+        if self.item.case.approval.on_expiry == "reject":
+            return "Without an answer by then it ends expired, and what depends on it does not run"
+        return "Without an answer by then it stops, and its owners choose how to go on"
+
+    @cached_property
+    def standing(self) -> tuple[str, str]:
+        """Whether the rule can still be met, as a look and a sentence."""
+        case = self.item.case
+        if case.verdict.state == "impossible":
+            return "error", "The people who are left cannot meet this rule any more: an owner must reassign it."
+        if not self.is_open:
+            return "info", ""
+        left = [f"{part.places} of {_or(self._names(part.people))}" for part in missing(case.rule, case.votes)]
+        return "info", f"Still needed: {'; '.join(left)}." if left else "Everybody who is needed has agreed."
+
+    def _names(self, people: Any) -> list[str]:
+        known = self._people
+        return sorted(str(known.get(email, email)) for email in people)
+
+    @cached_property
+    def _people(self) -> dict[str, Any]:
+        states = self.item.case.verdict.lines
+        emails = {email for line in states for email in (*line.filled_by, *line.can_fill)}
+        return {person.email: person for person in get_user_model().objects.filter(email__in=emails)}
+
+    @cached_property
     def lines(self) -> list[Line]:
         """Who decides."""
         said = self.shown.get("lines") or []
-        states = self.item.case.verdict.lines
-        emails = {email for line in states for email in (*line.filled_by, *line.can_fill)}
-        known = {person.email: person for person in get_user_model().objects.filter(email__in=emails)}
+        states, known = self.item.case.verdict.lines, self._people
         return [
             Line(
                 line.count,
@@ -273,6 +367,10 @@ class Question:
 
 
 _EXCLUDES = {"starter": "who started the release", "author": "the authors of the process", "earlier_approvers": "who approved an earlier step"}
+
+
+def _or(words: list[str]) -> str:
+    return ", ".join(words[:4]) + (f" and {len(words) - 4} more" if len(words) > 4 else "") if words else "nobody who is left"
 
 
 def _and(words: Any) -> str:

@@ -14,6 +14,33 @@ from relorch.lib.rest import InstantField
 VERDICTS = ["open", "approved", "rejected", "expired", "impossible"]
 
 
+class ChangedValueShape(serializers.Serializer[Any]):
+    """One difference, with before and after."""
+
+    kind = serializers.CharField(help_text="added, removed or changed.")
+    place = serializers.CharField()
+    before = serializers.CharField(allow_null=True)
+    after = serializers.CharField(allow_null=True)
+    risk = serializers.CharField(help_text="high, medium or low.")
+    text = serializers.CharField()
+
+
+class SinceShape(serializers.Serializer[Any]):
+    """What is different since the last release of the process that succeeded, the largest risk first."""
+
+    previous = serializers.DictField(allow_null=True)
+    sentence = serializers.CharField()
+    changes = ChangedValueShape(many=True)
+
+
+class MissingShape(serializers.Serializer[Any]):
+    """What a line still needs; `line` counts from 0."""
+
+    line = serializers.IntegerField()
+    places = serializers.IntegerField()
+    people = serializers.ListField(child=serializers.EmailField())
+
+
 class VoteShape(serializers.Serializer[Any]):
     """One person's vote."""
 
@@ -23,6 +50,7 @@ class VoteShape(serializers.Serializer[Any]):
     at = InstantField()
     door = serializers.ChoiceField(SignOff.Door.values)
     stale = serializers.BooleanField()
+    changes = ChangedValueShape(many=True, required=False, help_text="Of a stale vote: what is different from what it was about.")
 
     def get_fields(self) -> dict[str, Any]:
         """`for` is a word of the language; it is there when somebody voted for somebody else."""
@@ -53,6 +81,7 @@ class PacketShape(serializers.Serializer[Any]):
     binds = serializers.DictField()
     text = serializers.CharField()
     fields_filled = serializers.DictField(help_text="What was entered in the form so far.")
+    tasks = serializers.ListField(child=serializers.DictField(), help_text="How the checklist stands.")
     shown = serializers.DictField(help_text="All that is shown: title, instructions, fields, tasks, lines.")
 
 
@@ -77,6 +106,9 @@ class SignOffsShape(serializers.Serializer[Any]):
     votes = VoteShape(many=True)
     proposals = ProposalShape(many=True)
     packet = PacketShape(allow_null=True)
+    since_last = SinceShape(allow_null=True)
+    standing = serializers.CharField(help_text="satisfied, possible, impossible, closed or not_asked.")
+    missing = MissingShape(many=True)
 
 
 class PendingShape(serializers.Serializer[Any]):

@@ -14,5 +14,10 @@ def make_stale(work: Work, attempt: Attempt, because: str) -> list[str]:
     if voters:
         votes.update(stale=True)
         told = [email for email in voters if email != work.actor.name]
-        work.say("sign_off.stale", attempt.run.release_id, attempt.run.key, because=because, people=voters, to=told)
+        work.say("sign_off.stale", attempt.release_id, attempt.run.key, because=because, people=voters, to=told)
     return voters
+
+
+def packet_changed(work: Work, attempt: int, because: str) -> None:
+    """For `releases.rebinding`: what a question is about has changed while it is asked."""
+    make_stale(work, Attempt.objects.select_related("run").get(pk=attempt), because)

@@ -89,17 +89,31 @@ def bound_values(release: Release, key: str) -> dict[str, Any]:
     binds = approval.binds
     if binds is None:
         binds = ("inputs", "variables", *(f"activities.{step}.outputs" for step in sorted(flow.upstream_of_step(key))))
-    paths = [tuple(bind.split(".")) for bind in binds]
-    names = names_of(release, paths, phase=flow.phase_of[key], reveal=True)
-    hidden = _digests(names_of(release, paths, phase=flow.phase_of[key]), names)
+    return values_at(release, key, binds)
+
+
+def values_at(release: Release, key: str, places: Sequence[str]) -> dict[str, Any]:
+    """The values at these places as an activity sees them; without those that are not there. A secret is a keyed digest, the same in every release."""
+    phase = compiled(release.version_id).flow.phase_of.get(key, "")
+    known = _known(release, places)
+    paths = [tuple(place.split(".")) for place in known]
+    names = names_of(release, paths, phase=phase, reveal=True)
+    hidden = _digests(names_of(release, paths, phase=phase), names)
     found = {}
-    for bind, path in zip(binds, paths, strict=True):
+    for place, path in zip(known, paths, strict=True):
         value: Any = hidden
         for part in path:
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is not None and value != {}:
-            found[bind] = value
+            found[place] = value
     return found
+
+
+def _known(release: Release, places: Sequence[str]) -> list[str]:
+    """Those whose activity or phase this release's version has."""
+    flow = compiled(release.version_id).flow
+    there: dict[str, Mapping[str, Any]] = {"activities": flow.steps, "phases": flow.phases}
+    return [place for place in places if (parts := place.split("."))[0] not in there or len(parts) == 1 or parts[1] in there[parts[0]]]
 
 
 def _digests(hidden: Any, revealed: Any) -> Any:

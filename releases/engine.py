@@ -19,7 +19,7 @@ import psycopg
 from django.db import connection, transaction
 
 from processes.blueprint import ActivityType, OnFailure, Retry
-from releases import aborting, doorbell, scheduler
+from releases import aborting, doorbell, rebinding, scheduler
 from releases import statements as sql
 from releases.flows import PREPARE, Compiled, compiled
 from releases.retrying import delay_before
@@ -62,6 +62,7 @@ class Work:
         self._to_close: list[tuple[int, int, int, str]] = []
         self._to_queue: list[tuple[Ref, Run, Mapping[str, int], float]] = []
         self._facts: dict[int, tuple[dict[str, Fact], list[Answer]]] = {}
+        self._changed: set[int] = set()
 
     # --- what is there ------------------------------------------------------------------------------------------------------------
 
@@ -273,11 +274,15 @@ class Work:
                 self._decide_phases()
             if self._ready_runs:
                 self._decide_runs()
+        if self._changed:
+            changed, self._changed = self._changed, set()
+            rebinding.rebind(self, changed)
         self._queue()
 
     def _count_down(self) -> None:
         closed, self._closed = self._closed, []
         self.load(ref.release for ref in closed)
+        self._changed |= {ref.release for ref in closed if self._releases[ref.release].troubled}
         steps: Counter[tuple[int, str]] = Counter()
         phases: Counter[int] = Counter()
         for ref in closed:
@@ -321,6 +326,8 @@ class Work:
         for _, release, _, key in rows:
             self.say("phase.closed", release, f"phase:{key}")
             releases[release] += 1
+            if self._releases[release].troubled:
+                self._changed.add(release)
             for later in self.compiled(release).flow.next_phases[key]:
                 waiting[release, later] += 1
         if waiting:

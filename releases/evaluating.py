@@ -18,14 +18,14 @@ from processes.blueprint import Activity, ActivityType
 from processes.expressions import ExpressionError, condition, render
 from processes.problems import errors
 from processes.variables import resolve_variables
-from releases import children
+from releases import children, rebinding
 from releases.asking import people_rows, request_for, task_rows
 from releases.engine import End, Ref, Work, locked
 from releases.flows import compiled
 from releases.models import Release, RunPerson, Task
 from releases.names import names_of, names_of_step, paths_of, with_result
 from releases.scheduler import Decision
-from releases.sealing import broken_guards, broken_within
+from releases.sealing import alarm, broken_guards, broken_within
 from releases.states import Run, Skipped
 from relorch.lib.errors import Invalid
 
@@ -52,6 +52,11 @@ _CHORES = {
         FROM releases_attempt a JOIN releases_activityrun run ON run.id = a.run_id JOIN releases_release r ON r.id = a.release_id
         WHERE a.root_id = %(root)s AND a.state = 'queued' AND a.lane = 'prepare' AND (a.next_at IS NULL OR a.next_at <= clock_timestamp())
             AND r.state = 'running' LIMIT %(most)s""",
+    "reword": """
+        SELECT a.id, a.release_id, run.key FROM releases_activityrun run JOIN releases_attempt a ON a.run_id = run.id AND a.state = 'waiting'
+        JOIN releases_release r ON r.id = run.release_id
+        WHERE run.root_id = %(root)s AND run.type = 'manual' AND run.state = 'waiting' AND r.troubled AND r.state IN ('running', 'held')
+            AND a.worded_for <> '' AND a.worded_for <> a.bound_hash LIMIT %(most)s""",
     "child_ended": """
         SELECT a.id, a.release_id, run.key, run.id, run.phase_run_id, a.fence, a.number, child.id
         FROM releases_activityrun run JOIN releases_attempt a ON a.run_id = run.id AND a.state = 'waiting'
@@ -284,7 +289,7 @@ def _failed(end: End) -> Finding:
 _ASK = """
 WITH asked AS (
     UPDATE releases_attempt SET state = 'waiting', started_at = %(at)s, asked_at = %(at)s, due_at = %(at)s + %(due)s * interval '1 second',
-        bound = %(bound)s::json, bound_hash = %(hash)s, request = %(request)s::json
+        bound = %(bound)s::json, bound_hash = %(hash)s, worded_for = %(hash)s, request = %(request)s::json
     WHERE id = %(attempt)s AND state = 'queued' RETURNING run_id
 )
 UPDATE releases_activityrun run SET state = 'waiting', started_at = coalesce(run.started_at, %(at)s)
@@ -319,6 +324,21 @@ def _question(release: Release, activity: Activity, ref: Ref, attempt: int) -> C
     return ask
 
 
+def _reword(release: Release, row: tuple[Any, ...]) -> Finding:
+    attempt, _, key = row
+    try:
+        return Finding(rebinding.reword(release, key, attempt))
+    except ExpressionError as problem:
+        said = _text_of(problem)
+
+    def apply(work: Work) -> None:
+        # The text stays as it was; what is decided on is shown beside it as it is.
+        work.cursor.execute("UPDATE releases_attempt SET worded_for = bound_hash WHERE id = %s", (attempt,))
+        work.say("activity.not_reworded", release.pk, key, message=said)
+
+    return Finding(apply)
+
+
 def _child_ended(release: Release, row: tuple[Any, ...]) -> Finding:
     attempt, _, key, run, phase_run, fence, number, child_id = row
     ref = Ref(run, release.pk, release.root_id, phase_run, key)
@@ -338,7 +358,7 @@ def _handed_up(end: End, child: int) -> Finding:
     def apply(work: Work) -> None:
         forged = broken_within(work, child)
         if forged:
-            work.say("approval.broken", end.run.release, end.run.key, approvals=forged, child=child)
+            alarm(work, end.run.release, end.run.key, approvals=forged, child=child)
             said = f"The approval of {', '.join(forged)} in release {child} is not sealed: it was not given by the people it needs."
             work.finish([End(end.attempt, end.run, Run.FAILED, end.fence, end.was, code="approval_broken", message=said, number=end.number, final=True)])
         else:
@@ -374,6 +394,7 @@ _EVALUATE: Mapping[str, Callable[[Release, tuple[Any, ...]], Finding]] = {
     "close_phase": _close_phase,
     "decide_run": _decide_run,
     "prepare": _prepare,
+    "reword": _reword,
     "child_ended": _child_ended,
     "finish_release": _finish_release,
 }

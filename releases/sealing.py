@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+
+from releases.models import ActivityRun
+from releases.states import Run
 from relorch.lib import sealing
 
 if TYPE_CHECKING:
     from releases.engine import Ref, Work
+
+log = logging.getLogger(__name__)
 
 PURPOSE = "verdict"
 
@@ -32,6 +40,22 @@ def _is_good(attempt: int | None, decision: Mapping[str, Any] | None, seal: str 
     return sealing.is_sealed(seal or "", PURPOSE, {"attempt": attempt, "decision": decision})
 
 
+def alarm(work: Work, release: int, key: str, **data: Any) -> None:
+    """Somebody has written an approval that nobody gave: an event that tells administrators and the process's owners, and a line in the log."""
+    blueprint = work.compiled(release).flow.blueprint
+    people, groups = ({who.partition(":")[2] for who in blueprint.owners if who.startswith(kind)} for kind in ("user:", "group:"))
+    concerned = Q(is_superuser=True) | Q(email__in=[email.lower() for email in people]) | Q(groups__name__in=groups)
+    told = get_user_model().objects.filter(concerned, is_active=True).order_by("email").values_list("email", flat=True).distinct()
+    log.error("release %s: %s would start on an approval that is not sealed: %s", release, key, ", ".join(data.get("approvals", ())))
+    work.say("approval.broken", release, key, to=list(told), **data)
+
+
+def broken_now() -> list[tuple[int, str]]:
+    """The runs that a broken approval holds back until somebody decides: release and activity, for doctor and for whoever watches."""
+    rows = ActivityRun.objects.filter(state=Run.ON_HOLD, code="approval_broken").order_by("release_id", "position")
+    return list(rows.values_list("release_id", "key")[:100])
+
+
 def broken_within(work: Work, release: int) -> list[str]:
     """The approvals of this release that are marked succeeded without a valid seal: it hands no outputs to its parent (S17)."""
     work.cursor.execute(_APPROVED, ([release],))
@@ -52,5 +76,5 @@ def broken_guards(work: Work, runs: Sequence[Ref]) -> dict[int, str]:
         bad = [key for key in guards if (run.release, key) in forged]
         if bad:
             broken[run.id] = f"The approval of {', '.join(bad)} is not sealed: it was not given by the people it needs."
-            work.say("approval.broken", run.release, run.key, approvals=bad)
+            alarm(work, run.release, run.key, approvals=bad)
     return broken

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 from kombu import Connection
 
+from releases.sealing import broken_now
 from relorch import cluster, environment, migrating, postgres
 from relorch.lib.errors import DomainError
 from relorch.lib.unprivileged import namespaces_work
@@ -105,6 +106,13 @@ def _inside() -> Iterator[Finding]:
     yield Finding(grade, f"PostgreSQL {version // 10000}", "" if grade is Grade.FINE else "Version 15 or newer is needed.")
     if migrating.pending():
         yield Finding(Grade.WRONG, "migrations are missing", "python manage.py migrate")
+        return
+    for release, key in broken_now():
+        yield Finding(
+            Grade.WRONG,
+            f"release {release}: {key} stands still, because an approval before it was not given by the people it needs",
+            "Look at the audit trail: somebody has written to the database.",
+        )
 
 
 def _broker() -> Iterator[Finding]:

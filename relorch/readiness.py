@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 from kombu import Connection
 
+from releases.sealing import broken_now
 from relorch.models import Pulse
 
 log = logging.getLogger(__name__)
@@ -23,10 +24,14 @@ HEARD_WITHIN = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`status` is `ready`, `degraded` (people can work, machines wait) or `not ready`; `checks` names each thing with `ok` or what is wrong."""
+    """`status` is `ready`, `degraded` (people can work, machines wait) or `not ready`; `checks` names each thing with `ok` or what is wrong.
+
+    `alarms` is the number of approvals that somebody forged and that hold releases back: work is done all the same, so it does not count for `status`.
+    """
 
     status: str
     checks: dict[str, str]
+    alarms: int = 0
 
     @property
     def ready(self) -> bool:
@@ -37,9 +42,10 @@ class Found:
 def look() -> Found:
     """Looks at database, migrations, broker and worker now."""
     checks = {name: _tried(name, check) for name, check in (("database", _database), ("migrations", _migrations), ("broker", _broker), ("worker", _worker))}
+    alarms = len(broken_now()) if checks["database"] == checks["migrations"] == "ok" else 0
     if all(found == "ok" for found in checks.values()):
-        return Found("ready", checks)
-    return Found("degraded" if checks["database"] == checks["migrations"] == "ok" else "not ready", checks)
+        return Found("ready", checks, alarms)
+    return Found("degraded" if checks["database"] == checks["migrations"] == "ok" else "not ready", checks, alarms)
 
 
 def _tried(name: str, check: Callable[[], str]) -> str:

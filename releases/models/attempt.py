@@ -47,6 +47,7 @@ class Attempt(models.Model):
     asked_at = models.DateTimeField(null=True)
     bound = OrderedJSONField(null=True, help_text="What the decision is about: the values that `binds` names.")
     bound_hash = models.CharField(max_length=64, blank=True)
+    worded_for = models.CharField(max_length=64, blank=True, db_default="", help_text="The `bound_hash` for which the request was worded.")
     request = OrderedJSONField(null=True, help_text="What the person is shown: instructions, fields, tasks, lines; values filled in.")
     filled = OrderedJSONField(null=True, help_text="What people entered in the form.")
     decision = OrderedJSONField(null=True, help_text="What the verdict rested on: packet hash and votes.")

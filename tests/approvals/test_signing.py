@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from processes.models import ProcessVersion
 from releases import operating, sweep
 from releases.engine import Actor
 from releases.models import ActivityRun, Attempt, Release
+from releases.sealing import broken_now
 from relorch.accounts.models import User
 from relorch.audit.models import Event
+from relorch.examining import examine
 from relorch.lib.errors import Conflict, DomainError, Invalid, NotAllowed
 from tests import factories
 from tests.releases.driving import published, run_on
@@ -385,14 +388,19 @@ def forge(release: Release, key: str = "ask", attempt: str | None = "succeeded")
 
 
 @pytest.mark.parametrize("on_failure", ["hold", "fail", "ignore"])
-def test_a_forged_approval_starts_nothing(on_failure: str) -> None:
+def test_a_11_a_forged_approval_starts_nothing_and_is_an_alarm(on_failure: str) -> None:
     people("ann")
-    release = running(manual("ask", of=("user:ann@example.com",)), noop("then", "ask", on_failure=on_failure, **{"if": "true"}), noop("after", "then"))
+    User.objects.create_superuser("root@example.com")
+    then = noop("then", "ask", on_failure=on_failure, **{"if": "true"})
+    release = running(manual("ask", of=("user:ann@example.com",)), then, noop("after", "then"), owners=["user:ann@example.com"])
     forge(release)
     run_on(release)
     assert states(release) == {"ask": "succeeded", "then": "on_hold", "after": "pending"}
     assert run(release, "then").code == "approval_broken"
-    assert "approval.broken" in events(release)
+    assert json.loads(Event.objects.get(verb="approval.broken").record)["data"] == {"to": ["ann@example.com", "root@example.com"], "approvals": ["ask"]}
+    assert broken_now() == [(release.pk, "then")]
+    said = [finding.what for finding in examine(database_runs=True)]
+    assert any("not given by the people" in what for what in said), said
     operating.retry(release=release.pk, activity="then", actor=ACTOR, reason="again")
     run_on(release)
     assert states(release)["then"] == "on_hold"

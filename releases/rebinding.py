@@ -1,0 +1,77 @@
+"""Questions that wait while a value that they are about changes (S17): bound again in the transaction of the change.
+
+A run upstream of an open question can only close again after it ended badly and somebody retried it, so only releases that had trouble are looked at.
+Whoever keeps the votes is told in the same transaction. The author's text holds values too; it is an expression, so it is worded again outside the lock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from releases.asking import bound_values, hash_of, request_for
+from releases.models import Release
+
+if TYPE_CHECKING:
+    from releases.engine import Work
+
+Changed: TypeAlias = "Callable[[Work, int, str], None]"
+"""Called under the lock with the number of an attempt whose packet has changed, and why (`bound` or `text`)."""
+WORDED = ("title", "description", "instructions", "fields")
+_watchers: list[Any] = []
+
+_WAITING = """
+SELECT a.id, a.release_id, run.key, a.bound_hash FROM releases_attempt a JOIN releases_activityrun run ON run.id = a.run_id
+WHERE a.release_id = ANY(%s) AND a.state = 'waiting' AND run.type = 'manual' ORDER BY a.id
+"""
+
+
+def watch(tell: Changed) -> None:
+    """Called once, by the app that keeps votes."""
+    _watchers[:] = [tell]
+
+
+def rebind(work: Work, releases: Iterable[int]) -> None:
+    """Compare the bound values of what waits in these releases with what they are now; looks up values, evaluates nothing."""
+    work.cursor.execute(_WAITING, (sorted(releases),))
+    for attempt, release_id, key, before in work.cursor.fetchall():
+        release = Release.objects.select_related("version", "process", "starter").defer("version__document").get(pk=release_id)
+        bound = bound_values(release, key)
+        now = hash_of(bound)
+        if now == before:
+            continue
+        work.cursor.execute("UPDATE releases_attempt SET bound = %s::json, bound_hash = %s WHERE id = %s", (json.dumps(bound), now, attempt))
+        work.say("activity.rebound", release_id, key, bound=now, before=before)
+        work.stir(release.root_id)
+        _tell(work, attempt, "bound")
+
+
+def reword(release: Release, key: str, attempt: int) -> Callable[[Work], None]:
+    """The author's text with the values as they are now; applied only if they still are. Raises ExpressionError."""
+    request = request_for(release, key)
+
+    def apply(work: Work) -> None:
+        work.cursor.execute("SELECT request FROM releases_attempt WHERE id = %s AND state = 'waiting' AND bound_hash = %s", (attempt, request.bound_hash))
+        row = work.cursor.fetchone()
+        if row is None:
+            return
+        shown = json.loads(row[0]) if isinstance(row[0], str) else row[0]
+        fresh = {name: request.shown[name] for name in WORDED}
+        differs = any(shown.get(name) != value for name, value in fresh.items())
+        mark(work, attempt, {**shown, **fresh}, request.bound_hash)
+        if differs:
+            work.say("activity.reworded", release.pk, key)
+            _tell(work, attempt, "text")
+
+    return apply
+
+
+def mark(work: Work, attempt: int, shown: dict[str, Any], worded_for: str) -> None:
+    """Keep what is shown, worded for these bound values."""
+    work.cursor.execute("UPDATE releases_attempt SET request = %s::json, worded_for = %s WHERE id = %s", (json.dumps(shown), worded_for, attempt))
+
+
+def _tell(work: Work, attempt: int, because: str) -> None:
+    for tell in _watchers:
+        tell(work, attempt, because)
