@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("releases", "0004_starting_again"),
+        ("releases", "0005_release_fields"),
     ]
 
     operations = [
