@@ -17,6 +17,8 @@ from approvals.staling import make_stale
 from processes.blueprint import ValueType, Variable
 from processes.problems import Problem, errors
 from processes.quorum import may_decide
+from processes.store_scope import GIVEN
+from processes.surroundings import knows
 from processes.variables import resolve_inputs
 from releases import talking
 from releases.access import owns_run
@@ -24,7 +26,6 @@ from releases.engine import Actor, Work, locked
 from releases.flows import compiled
 from releases.models import Attachment, Attempt
 from releases.names import names_of
-from releases.planning import knows
 from releases.states import Run
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 from relorch.lib.files import Kept
@@ -58,7 +59,7 @@ def read(attempt: Attempt, given: Mapping[str, Any] | None, *, form: bool, compl
     merged = {name: value for name, value in merged.items() if value is not None}
     if not complete:
         specs = {name: spec.model_copy(update={"required": False, "required_if": None}) for name, spec in specs.items()}
-    values, found = resolve_inputs(specs, merged, names=names_of(attempt.run.release, ()), form=form, people=knows)
+    values, found = resolve_inputs(specs, merged, names=names_of(attempt.run.release, [(GIVEN,)], step=attempt.run.key), form=form, people=knows)
     known = {problem.place for problem in problems}
     wrong = [Problem(p.code, p.message, p.place.replace("/inputs/", "/fields/"), p.severity) for p in errors(found)]
     return Filled(attempt.pk, seen, values, files, (*problems, *(problem for problem in wrong if problem.place not in known)))

@@ -61,3 +61,10 @@ def may(user: Any, permission: Permission, process: Process) -> bool:
 def may_create(user: Any) -> bool:
     """Creating a process needs the installation-wide `author`."""
     return bool(user.has_perm("processes.author"))
+
+
+def may_change_template(user: Any, template: Any) -> bool:
+    """Whether this person may edit an activity of the store: whoever made it, and of shared ones everybody who may author here."""
+    if not user.is_active:
+        return False
+    return bool(user.is_superuser or template.created_by_id == user.pk or (template.shared and may_create(user)))

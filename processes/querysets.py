@@ -43,3 +43,20 @@ class InputSetQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> Self:
         """Those of processes that this person may see."""
         return self.filter(process__in=self.model._meta.get_field("process").related_model.objects.visible_to(user))
+
+
+class TemplateQuerySet(models.QuerySet[Any]):
+    """Activities of the store."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Those that are shared, and this person's own."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.is_superuser:
+            return self
+        return self.filter(models.Q(shared=True) | models.Q(created_by=user))
+
+    def with_newest(self) -> Self:
+        """Annotated with `newest_number`; None: it was never sound."""
+        versions = self.model._meta.get_field("versions").related_model.objects.filter(template=OuterRef("pk")).order_by("-number").values("number")
+        return self.annotate(newest_number=Subquery(versions[:1]))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import Q
 
+from processes import reading
 from processes.access import Permission
-from processes.blueprint import Blueprint
-from processes.models import DraftEdit, Process, ProcessGroupPermission, ProcessUserPermission, ProcessVersion
+from processes.blueprint import Blueprint, StoreActivity
+from processes.models import ActivityTemplate, DraftEdit, Process, ProcessGroupPermission, ProcessUserPermission, ProcessVersion, TemplateVersion
 from processes.soundness import ConnectorInfo, World
 from processes.versions import blueprint_of
 
@@ -38,7 +40,7 @@ def world(blueprint: Blueprint, actor: Any = None) -> World:
     known = Process.objects.filter(identifier=blueprint.id).first()
     return World(
         processes=_Newest(actor, without=blueprint.id),
-        store={},  # there is no activity store yet, so that nothing can be used from it
+        store=_Store(actor),
         groups=groups,
         users=people,
         connectors=connectors(),
@@ -48,6 +50,13 @@ def world(blueprint: Blueprint, actor: Any = None) -> World:
         starters=(starters(known) | _behind(blueprint.owners, groups)) & people or None,
         authors=_authors(known) | ({actor.email} if actor else set()),
     )
+
+
+def knows(kind: str, name: str) -> bool:
+    """Whether there is such a person (`user`, an e-mail) or group (`group`)."""
+    if kind == "user":
+        return get_user_model().objects.filter(email__iexact=name, is_active=True).exists()
+    return Group.objects.filter(name=name).exists()
 
 
 def starters(process: Process | None) -> frozenset[str]:
@@ -86,6 +95,30 @@ class _Newest(Mapping[str, Blueprint]):
 
     def __len__(self) -> int:
         return len(self._versions)
+
+
+class _Store(Mapping[tuple[str, int | None], StoreActivity]):
+    """Activities of the store by id and number, None being the newest. Asked for at the first look, because most processes use none."""
+
+    def __init__(self, actor: Any) -> None:
+        self._templates = ActivityTemplate.objects.all() if actor is None else ActivityTemplate.objects.visible_to(actor)
+
+    @cached_property
+    def _keys(self) -> dict[tuple[str, int | None], int]:
+        rows = TemplateVersion.objects.filter(template__in=self._templates.filter(archived_at=None)).order_by("number")
+        found: dict[tuple[str, int | None], int] = {}
+        for name, number, pk in rows.values_list("template__identifier", "number", "pk"):
+            found[name, number] = found[name, None] = pk
+        return found
+
+    def __getitem__(self, key: tuple[str, int | None]) -> StoreActivity:
+        return cast(StoreActivity, reading.parse(TemplateVersion.objects.get(pk=self._keys[key]).document).blueprint)
+
+    def __iter__(self) -> Iterator[tuple[str, int | None]]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 def _behind(owners: Iterable[str], groups: Mapping[str, frozenset[str]]) -> frozenset[str]:

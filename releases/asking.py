@@ -94,11 +94,12 @@ def bound_values(release: Release, key: str) -> dict[str, Any]:
 
 def values_at(release: Release, key: str, places: Sequence[str]) -> dict[str, Any]:
     """The values at these places as an activity sees them; without those that are not there. A secret is a keyed digest, the same in every release."""
-    phase = compiled(release.version_id).flow.phase_of.get(key, "")
+    flow = compiled(release.version_id).flow
+    phase, step = flow.phase_of.get(key, ""), key if key in flow.steps else ""
     known = _known(release, places)
     paths = [tuple(place.split(".")) for place in known]
-    names = names_of(release, paths, phase=phase, reveal=True)
-    hidden = _digests(names_of(release, paths, phase=phase), names)
+    names = names_of(release, paths, phase=phase, step=step, reveal=True)
+    hidden = _digests(names_of(release, paths, phase=phase, step=step), names)
     found = {}
     for place, path in zip(known, paths, strict=True):
         value: Any = hidden

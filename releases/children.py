@@ -9,6 +9,7 @@ from processes.blueprint import Activity
 from processes.expressions import render
 from processes.models import ProcessVersion
 from processes.problems import Problem
+from processes.resolving import executable
 from releases import planning
 from releases.engine import Ref, Work
 from releases.flows import compiled
@@ -28,14 +29,20 @@ FROM started WHERE run.id = started.run_id AND run.state = 'queued' RETURNING ru
 """
 
 
+def _version(root: Release, identifier: str) -> ProcessVersion | None:
+    """The version pinned at the start; of a process that only a retry named, the newest as it can be executed now."""
+    if identifier in root.pins:
+        return ProcessVersion.everything.select_related("process").filter(pk=root.pins[identifier]).first()
+    newest = ProcessVersion.objects.select_related("process").filter(process__identifier=identifier).first()
+    return executable(newest) if newest else None
+
+
 def prepare(parent: Release, activity: Activity, ref: Ref, attempt: int, number: int) -> Callable[[Work], None]:
     """Work out the child of this attempt; the answer starts it under the lock. Raises ExpressionError, and Invalid when its inputs do not fit."""
     root = parent if parent.root_id == parent.pk else Release.objects.get(pk=parent.root_id)
     run = ActivityRun.objects.get(pk=ref.id)
     identifier = run.changes.get("process") or activity.process or ""
-    versions = ProcessVersion.objects.select_related("process")
-    # a process that only a retry named was not pinned at the start
-    version = versions.filter(pk=root.pins[identifier]).first() if identifier in root.pins else versions.filter(process__identifier=identifier).first()
+    version = _version(root, identifier)
     if version is None:
         raise Invalid("unknown_process", f'The process "{identifier}" was not published when this release started.', [Problem("unknown_process", identifier)])
     if parent.level >= planning.MOST_LEVELS:

@@ -218,7 +218,7 @@ def _decide_run(release: Release, row: tuple[Any, ...]) -> Finding:
     runs, error = True, ""
     if activity.condition:
         try:
-            runs = condition(activity.condition, names_of(release, paths_of(conditions=[activity.condition]), phase=flow.phase_of[key]))
+            runs = condition(activity.condition, names_of(release, paths_of(conditions=[activity.condition]), phase=flow.phase_of[key], step=key, reveal=True))
         except ExpressionError as problem:
             error = _text_of(problem)
 

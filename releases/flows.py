@@ -9,7 +9,8 @@ from functools import lru_cache
 from processes.blueprint import Activity, ActivityType
 from processes.expressions import has_expression
 from processes.models import ProcessVersion
-from processes.versions import blueprint_of
+from processes.resolving import whole_blueprint
+from processes.store_scope import Given
 from releases.connectors.registry import connector
 from releases.models import Release
 from releases.scheduler import Flow
@@ -28,6 +29,8 @@ class Step:
     """Its `with` and outputs hold no expression: nothing must be read to run it."""
     guards: tuple[str, ...]
     """Manual activities that it succeeds directly; their seals are checked before it starts (S17)."""
+    given: Given | None = None
+    """What it gives to its activity of the store (S2a)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,12 @@ class Compiled:
 @lru_cache(maxsize=256)
 def compiled(version_id: int) -> Compiled:
     """The compiled graph of a version."""
-    flow = Flow(blueprint_of(ProcessVersion.objects.get(pk=version_id)))
-    return Compiled(flow, {key: _step(flow, activity) for key, activity in flow.steps.items()})
+    blueprint, given = whole_blueprint(ProcessVersion.everything.get(pk=version_id))
+    flow = Flow(blueprint)
+    return Compiled(flow, {key: _step(flow, activity, given.get(key)) for key, activity in flow.steps.items()})
 
 
-def _step(flow: Flow, activity: Activity) -> Step:
+def _step(flow: Flow, activity: Activity, given: Given | None) -> Step:
     lane, effect = PREPARE, "keyed"
     if activity.type is ActivityType.AUTOMATED:
         behind = connector(activity.connector or "noop")
@@ -58,6 +62,7 @@ def _step(flow: Flow, activity: Activity) -> Step:
         effect=effect,
         is_plain=not (activity.outputs or activity.variables or has_expression(activity.arguments)),
         guards=tuple(sorted(key for key in before if flow.steps[key].type is ActivityType.MANUAL)),
+        given=given,
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from processes.expressions import references, references_of_condition
+from processes.store_scope import GIVEN
+from processes.surroundings import knows
 from processes.variables import resolve_variables
 from releases import states
 from releases.flows import compiled
@@ -50,8 +52,9 @@ def paths_of(*templates: Any, conditions: Iterable[str | None] = ()) -> set[tupl
     return found
 
 
-def names_of(release: Release, paths: Paths, *, phase: str = "", reveal: bool = False) -> dict[str, Any]:
-    """The names for these paths. With `phase`, its variables win over the process's. Secrets stay hidden unless `reveal`.
+def names_of(release: Release, paths: Paths, *, phase: str = "", step: str = "", reveal: bool = False) -> dict[str, Any]:
+    """The names for these paths. With `phase`, its variables win over the process's; with `step`, there is what it gives to its activity of the store.
+    Secrets stay hidden unless `reveal`. Raises ExpressionError when what is given cannot be taken.
 
     Every activity and phase that is named and known is there with `state` and `outputs` (S1).
     """
@@ -61,16 +64,21 @@ def names_of(release: Release, paths: Paths, *, phase: str = "", reveal: bool = 
 
     variables = dict(release.variables)
     flow = compiled(release.version_id).flow
+    given = compiled(release.version_id).steps[step].given if step else None
+    paths = list(paths)
+    if given is not None and any(path[0] == GIVEN for path in paths):
+        paths += paths_of(dict(given.templates))
+    else:
+        given = None
     if phase and flow.phases[phase].variables:
         variables |= PhaseRun.objects.values_list("variables", flat=True).get(release=release, key=phase)
-    paths = list(paths)
     activities = {path[1] for path in paths if len(path) > 1 and path[0] == "activities"}
     phases = {path[1] for path in paths if len(path) > 1 and path[0] == "phases"}
     if any(path == ("activities",) for path in paths):
         activities = set(flow.steps)
     if any(path == ("phases",) for path in paths):
         phases = set(flow.phases)
-    return {
+    names = {
         "inputs": shown(release.inputs),
         "variables": shown(variables),
         "activities": _activities(release, activities) if activities else {},
@@ -78,13 +86,14 @@ def names_of(release: Release, paths: Paths, *, phase: str = "", reveal: bool = 
         "release": about_release(release),
         "process": about_process(release),
     }
+    return names if given is None else names | {GIVEN: given.values(names, check=reveal, people=knows)}
 
 
 def names_of_step(release: Release, key: str, *templates: Any, conditions: Iterable[str | None] = (), reveal: bool = False) -> dict[str, Any]:
     """The names for these templates and conditions of an activity; its own variables win over its phase's (S2). Raises ExpressionError."""
     flow = compiled(release.version_id).flow
     variables = flow.steps[key].variables
-    names = names_of(release, paths_of(variables, *templates, conditions=conditions), phase=flow.phase_of[key], reveal=reveal)
+    names = names_of(release, paths_of(variables, *templates, conditions=conditions), phase=flow.phase_of[key], step=key, reveal=reveal)
     if variables:
         names["variables"] = {**names["variables"], **resolve_variables(variables, names)}
     return names

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 from django.db import IntegrityError, connection
 
 from processes.blueprint import ActivityType, Blueprint, ValueType
 from processes.expressions import ExpressionError, references
 from processes.models import Process, ProcessVersion
 from processes.problems import Problem, errors, pointer
+from processes.resolving import executable
+from processes.surroundings import knows
 from processes.variables import resolve_inputs, resolve_variables
 from releases import engine, overview
 from releases.asking import owner_rows
@@ -72,7 +72,7 @@ def pins_of(version: ProcessVersion) -> dict[str, int]:
                         if found is None:
                             problems.append(Problem("unknown_process", f'The process "{name}" is not there or has never been published.', place))
                             continue
-                        pins[name] = found.pk
+                        pins[name] = executable(found).pk
                     visit(compiled(pins[name]).flow.blueprint, (*path, name))
 
     root = compiled(version.pk).flow.blueprint
@@ -81,13 +81,6 @@ def pins_of(version: ProcessVersion) -> dict[str, int]:
     if problems:
         raise Invalid("cannot_start", "The process cannot start.", problems)
     return pins
-
-
-def knows(kind: str, name: str) -> bool:
-    """Whether there is such a person (`user`, an e-mail) or group (`group`)."""
-    if kind == "user":
-        return get_user_model().objects.filter(email__iexact=name, is_active=True).exists()
-    return Group.objects.filter(name=name).exists()
 
 
 def shortened(name: str) -> str:
@@ -199,6 +192,7 @@ def fresh(process: Process, version: ProcessVersion, starter: Any, name: str) ->
     """A root release that is not stored yet. Raises Conflict for an archived process."""
     if process.archived_at:
         raise Conflict("archived", f"{process} is archived.", state="archived")
+    version = executable(version)
     identity, at = next_id()
     return Release(
         pk=identity,
@@ -282,6 +276,7 @@ def moves_of_start(*, release: Release, actor: Actor, preview: bool = False, by_
     if release.state in STARTABLE:
         if release.state == State.SCHEDULED and not release.version_pinned:
             release.version = newest_version(release.process)
+        release.version = executable(release.version)
         given = secrets.opened(release.inputs, context_of(release.root_id))
         prepared = values_for(release, compiled(release.version_id).flow.blueprint, given)
         pins = pins_of(release.version)

@@ -22,6 +22,7 @@ import approvals.checklist_api
 import processes.api
 import processes.drafting_api
 import processes.input_sets_api
+import processes.storing_api
 import releases.api
 import releases.talk_api
 import relorch.accounts.api
@@ -72,6 +73,7 @@ urlpatterns = [
     *processes.drafting_api.routes,
     *processes.api.routes,
     *processes.input_sets_api.routes,
+    *processes.storing_api.routes,
     *releases.api.routes,
     *releases.talk_api.routes,
     *approvals.api.routes,

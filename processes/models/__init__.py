@@ -4,6 +4,19 @@ from processes.models.draft import DraftActivity, DraftPhase
 from processes.models.inputs import InputSet
 from processes.models.permissions import ProcessGroupPermission, ProcessUserPermission
 from processes.models.process import Process
+from processes.models.store import ActivityTemplate, TemplateUse, TemplateVersion
 from processes.models.version import DraftEdit, ProcessVersion
 
-__all__ = ["DraftActivity", "DraftEdit", "DraftPhase", "InputSet", "Process", "ProcessGroupPermission", "ProcessUserPermission", "ProcessVersion"]
+__all__ = [
+    "ActivityTemplate",
+    "DraftActivity",
+    "DraftEdit",
+    "DraftPhase",
+    "InputSet",
+    "Process",
+    "ProcessGroupPermission",
+    "ProcessUserPermission",
+    "ProcessVersion",
+    "TemplateUse",
+    "TemplateVersion",
+]

@@ -12,8 +12,20 @@ from processes.models.process import Process
 from relorch.lib.fields import OrderedJSONField
 
 
+class Published(models.Manager["ProcessVersion"]):
+    """What people have published; not what the start of a release made of it."""
+
+    def get_queryset(self) -> models.QuerySet[ProcessVersion]:
+        """Without those that only fill in what is taken from the activity store."""
+        return super().get_queryset().filter(resolves=None)
+
+
 class ProcessVersion(models.Model):
-    """What a release executes. The database refuses to change or delete one (trigger `frozen_version`)."""
+    """What a release executes. The database refuses to change or delete one (trigger `frozen_version`).
+
+    A version that takes the newest of an activity of the store is executed as a row of its own, in which the numbers are filled in (S13): it `resolves` the
+    published one, has its number, and is in no list.
+    """
 
     process = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -23,10 +35,19 @@ class ProcessVersion(models.Model):
     published_at = models.DateTimeField(db_default=Now(), editable=False)
     published_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     authors = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True)
+    resolves = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="resolved")
+
+    objects = Published()
+    everything = models.Manager["ProcessVersion"]()
 
     class Meta:
         ordering: ClassVar = ["-number"]
-        constraints: ClassVar = [models.UniqueConstraint(fields=["process", "number"], name="version_number")]
+        base_manager_name = "everything"
+        default_manager_name = "objects"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["process", "number"], condition=models.Q(resolves=None), name="version_number"),
+            models.UniqueConstraint(fields=["resolves", "hash"], name="version_resolved_once"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.process.identifier} v{self.number}"

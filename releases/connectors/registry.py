@@ -6,11 +6,12 @@ from processes.problems import did_you_mean
 from processes.soundness import ConnectorInfo
 from releases.connectors.base import Connector
 from releases.connectors.http import Http
+from releases.connectors.mail import Mail
 from releases.connectors.noop import Noop
 from releases.connectors.script import Script
 from releases.connectors.timer import Timer
 
-_ALL: dict[str, Connector] = {found.name: found for found in (Noop(), Script(), Http(), Timer())}
+_ALL: dict[str, Connector] = {found.name: found for found in (Noop(), Script(), Http(), Timer(), Mail())}
 
 
 def connector(name: str) -> Connector:

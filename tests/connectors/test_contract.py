@@ -20,6 +20,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
     "noop": [{}, {"outputs": {"a": [1]}, "message": "rehearsed"}, {"outcome": "failed"}],
     "script": [{"run": "exit 0"}, {"run": "exit 0", "env": {"A": "x", "B": 1, "C": True}}],
     "http": [{"url": "http://127.0.0.1:81/"}, {"url": "http://x.invalid/", "method": "POST", "headers": {"A": "b"}, "body": {"a": 1}, "expect": [200, "4xx"]}],
+    "mail": [{"to": ["a@example.com"], "subject": "Out", "text": "It is out."}],
     "timer": [{"for": "0s"}, {"until": "2020-01-01T00:00:00Z"}, {"daily": "22:00-04:00", "zone": "Europe/Berlin"}, {"weekly": {"days": ["mon"]}}],
 }
 NONSENSE: list[dict[str, Any]] = [
@@ -41,7 +42,7 @@ def call(tmp_path: Path, **more: Any) -> Call:
 
 
 def test_each_is_described() -> None:
-    assert names() == ("noop", "script", "http", "timer")
+    assert names() == ("noop", "script", "http", "timer", "mail")
     for name in names():
         found = connector(name)
         assert found.name == name
@@ -53,6 +54,7 @@ def test_each_is_described() -> None:
         "script": ("either", True),
         "http": ("either", False),
         "timer": ("keyed", False),
+        "mail": ("once", False),
     }
     assert connector("script").default_effect is connector("http").default_effect is Effect.ONCE
 

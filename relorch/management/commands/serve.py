@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from processes import storing
 from relorch import children, embedded, migrating, serving
 from relorch.accounts.models import User
 from relorch.demo import DOMAIN
@@ -44,6 +45,7 @@ class Command(BaseCommand):
                 self._check_people(host)
             except DomainError as error:
                 raise CommandError(error.message) from error
+            storing.install_shipped()
             Pulse.objects.all().delete()
             connection.close()
             supervisor = serving.Supervisor(
