@@ -17,6 +17,7 @@ def newest(release: int, activity: str) -> Attempt | None:
         Attempt.objects.select_related("run__release__version", "run__release__starter", "run__release__process")
         .defer("run__release__version__document", "run__release__outputs", "run__release__pins")
         .filter(run__release_id=release, run__key=activity, run__type="manual")
+        .exclude(state=Run.WAITING, asked_at=None)  # it waits for a lock: nobody is asked yet
         .order_by("-number")
         .first()
     )

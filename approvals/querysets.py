@@ -127,7 +127,7 @@ class Inbox:
 def waiting() -> QuerySet[Attempt]:
     """Attempts that wait for people, most urgent first, ready for `items_of`."""
     return (
-        Attempt.objects.filter(state=Run.WAITING, run__type="manual", run__state=Run.WAITING, run__release__state__in=sorted(LIVE))
+        Attempt.objects.filter(state=Run.WAITING, asked_at__isnull=False, run__type="manual", run__state=Run.WAITING, run__release__state__in=sorted(LIVE))
         .select_related("run__release__process", "run__release__starter", "run__release__version__published_by")
         .defer("run__release__version__document")
         .order_by(F("due_at").asc(nulls_last=True), "asked_at", "pk")

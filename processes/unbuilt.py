@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from processes.blueprint import Activity, Blueprint, Phase, ValueType
+from processes.blueprint import Activity, Blueprint, ValueType
 from processes.problems import Problem, Severity, pointer
 
 CODE = "not_carried_out"
@@ -16,22 +16,14 @@ CODE = "not_carried_out"
 def problems(blueprint: Blueprint) -> list[Problem]:
     """One problem for each place that asks for something this version does not do yet."""
     return [
-        problem
+        found
         for n, phase in enumerate(blueprint.phases)
-        for problem in (
-            *_of_lock(phase, pointer("phases", n)),
-            *(found for m, activity in enumerate(phase.activities) for found in _of_activity(activity, pointer("phases", n, "activities", m))),
-        )
+        for m, activity in enumerate(phase.activities)
+        for found in _of_activity(activity, pointer("phases", n, "activities", m))
     ]
 
 
-def _of_lock(item: Phase | Activity, place: str) -> Iterator[Problem]:
-    if item.lock is not None:
-        yield _warning(f"{place}/lock", "Locks are not held yet: two releases may be here at once.")
-
-
 def _of_activity(activity: Activity, place: str) -> Iterator[Problem]:
-    yield from _of_lock(activity, place)
     if activity.respects_freeze:
         yield _warning(f"{place}/respects_freeze", "There are no freezes yet: this activity starts at any time.")
     for name, field in activity.fields.items():

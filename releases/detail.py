@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q
 
 from releases.access import starters_of
 from releases.asking import owners_of
@@ -16,6 +16,7 @@ from releases.scheduler import Answer, Fact, phase_state
 from releases.scheduling import waits_of
 from releases.states import LIVE, UNDECIDED, Run
 from releases.waiting import waiting_for
+from releases.wording import WAITS_FOR_LOCK
 from relorch.audit.chain import instant
 from relorch.lib import secrets
 
@@ -32,10 +33,11 @@ def summaries(releases: Iterable[Release]) -> list[dict[str, Any]]:
     counts: dict[int, dict[str, int]] = {row.pk: {} for row in rows}
     asked: dict[int, int] = {}
     if rows:
-        found = ActivityRun.objects.filter(release__in=list(counts)).order_by().values_list("release_id", "state", "type").annotate(number=Count("pk"))
-        for release, state, kind, number in found:
+        asks = ExpressionWrapper(Q(state=Run.WAITING, type="manual") & ~Q(code=WAITS_FOR_LOCK), BooleanField())
+        found = ActivityRun.objects.filter(release__in=list(counts)).order_by().annotate(asks=asks).values_list("release_id", "state", "asks")
+        for release, state, is_asking, number in found.annotate(number=Count("pk")):
             counts[release][state] = counts[release].get(state, 0) + number
-            if state == Run.WAITING and kind == "manual":
+            if is_asking:
                 asked[release] = asked.get(release, 0) + number
     return [summary_of(row, counts[row.pk], asked.get(row.pk, 0)) for row in rows]
 
@@ -79,7 +81,7 @@ def detail_of(release: Release) -> dict[str, Any]:
     counts: dict[str, int] = {}
     for run in runs:
         counts[run.state] = counts.get(run.state, 0) + 1
-    asked = sum(run.type == "manual" and run.state == Run.WAITING for run in runs)
+    asked = sum(run.type == "manual" and run.state == Run.WAITING and run.code != WAITS_FOR_LOCK for run in runs)
     shown = summary_of(release, counts, asked) | {
         "parent": _parent(release),
         "description": release.description,

@@ -11,6 +11,8 @@ from celery import current_app
 log = logging.getLogger(__name__)
 
 QUEUES = {"engine": "engine", "slow": "scripts"}
+LOCKS = "locks"
+"""Not a lane: releases of other trees have been given a lock."""
 MOST_RINGS = 8
 """For one transaction and lane: more workers than that are not there to hear it."""
 
@@ -27,6 +29,8 @@ def ring_for(rings: Mapping[str, int], *, stirred: bool = False) -> None:
             count = 1 if count or stirred else 0
         for _ in range(count):
             ring(lane, queue)
+    if rings.get(LOCKS):
+        ring(LOCKS, QUEUES["engine"])
 
 
 def ring(lane: str, queue: str) -> None:
@@ -35,7 +39,10 @@ def ring(lane: str, queue: str) -> None:
     if time.monotonic() < _silent_until:
         return
     try:
-        current_app.send_task("releases.tasks.drain", args=[lane], queue=queue, ignore_result=True)
+        if lane == LOCKS:
+            current_app.send_task("releases.tasks.take_up_locks", queue=queue, ignore_result=True)
+        else:
+            current_app.send_task("releases.tasks.drain", args=[lane], queue=queue, ignore_result=True)
     except Exception as error:
         _silent_until = time.monotonic() + SILENCE
         log.warning("doorbell not rung, nor for the next %.0f s: %s", SILENCE, error)

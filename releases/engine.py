@@ -19,7 +19,7 @@ import psycopg
 from django.db import connection, transaction
 
 from processes.blueprint import ActivityType, OnFailure, Retry
-from releases import aborting, doorbell, rebinding, scheduler
+from releases import aborting, doorbell, locking, rebinding, scheduler
 from releases import statements as sql
 from releases.flows import PREPARE, Compiled, compiled
 from releases.retrying import delay_before
@@ -61,6 +61,8 @@ class Work:
         self._ready_phases: list[tuple[int, int, int, str]] = []
         self._to_close: list[tuple[int, int, int, str]] = []
         self._to_queue: list[tuple[Ref, Run, Mapping[str, int], float]] = []
+        self.gated: list[locking.Gated] = []
+        self._tended = 0
         self._facts: dict[int, tuple[dict[str, Fact], list[Answer]]] = {}
         self._changed: set[int] = set()
 
@@ -278,6 +280,18 @@ class Work:
             changed, self._changed = self._changed, set()
             rebinding.rebind(self, changed)
         self._queue()
+        if self._tend_locks():
+            self.settle()
+
+    def _tend_locks(self) -> bool:
+        """S9a, in trees whose processes name locks, if anything has moved; whether there is more to settle."""
+        if self._tended == len(self._happenings) and not self.gated:
+            return False
+        releases = [row.id for row in self._releases.values() if compiled(row.version).has_locks]
+        if releases:
+            locking.tend(self, releases)
+        self._tended = len(self._happenings)
+        return bool(self._closed or self._to_queue)
 
     def _count_down(self) -> None:
         closed, self._closed = self._closed, []
@@ -385,7 +399,7 @@ class Work:
         for phase, release, root, key in phases:
             decision = self.decision_of_phase(release, key)
             declared = self.compiled(release).flow.phases[key]
-            if decision.runs and (declared.condition or declared.variables):
+            if decision.runs and (declared.condition or declared.variables or declared.lock is not None):
                 self.stir(root)
             else:
                 decided[phase] = decision, {}
@@ -438,7 +452,7 @@ class Work:
             decision = self.decision_of_run(ref, phase)
             if not decision.runs:
                 skipped[ref.id] = ref, decision
-            elif step.activity.condition:
+            elif step.activity.condition or step.activity.lock is not None:
                 self.stir(ref.root)
             elif row.state is State.RUNNING:
                 self.queue(ref, decision.met)
@@ -479,7 +493,9 @@ class Work:
         steps = [self.compiled(ref.release).steps[ref.key] for ref, *_ in queue]
         claims = []
         for (ref, _, _, delay), step in zip(queue, steps, strict=True):
-            claim = delay == 0 and self.appetite.get(step.lane, 0) > 0 and not step.guards and self._releases[ref.release].state is State.RUNNING
+            claim = (
+                delay == 0 and self.appetite.get(step.lane, 0) > 0 and not (step.guards or step.locks) and self._releases[ref.release].state is State.RUNNING
+            )
             if claim:
                 self.appetite[step.lane] -= 1
             claims.append(claim)
@@ -507,12 +523,19 @@ class Work:
             if claim:
                 self.claims.append(Claim(attempt, ref, 1, number, str(key), step.effect))
                 self.say("activity.started", ref.release, ref.key, attempt=number)
-            elif step.lane == PREPARE:
-                self.stir(ref.root)
-            elif not delay:
-                self.rings[step.lane] += 1
+            elif step.locks:
+                self.gated.append(locking.Gated(ref, attempt, number, delay=delay))
+            else:
+                self.handed_out(ref, step.lane, delay)
             if delay:
                 self.say("activity.retry_scheduled", ref.release, ref.key, attempt=number, delay=delay)
+
+    def handed_out(self, ref: Ref, lane: str, delay: float = 0) -> None:
+        """An attempt is queued: somebody is to hear of it."""
+        if lane == PREPARE:
+            self.stir(ref.root)
+        elif not delay:
+            self.rings[lane] += 1
 
     # --- the end of the transaction -----------------------------------------------------------------------------------------------
 

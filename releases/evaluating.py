@@ -18,7 +18,7 @@ from processes.blueprint import Activity, ActivityType
 from processes.expressions import ExpressionError, condition, render
 from processes.problems import errors
 from processes.variables import resolve_variables
-from releases import children, rebinding
+from releases import children, locking, rebinding
 from releases.asking import people_rows, request_for, task_rows
 from releases.engine import End, Ref, Work, locked
 from releases.flows import compiled
@@ -117,13 +117,15 @@ def look(root: int) -> list[Finding]:
 def _decide_phase(release: Release, row: tuple[Any, ...]) -> Finding:
     phase_run, _, key = row
     phase = compiled(release.version_id).flow.phases[key]
-    runs, variables, error = True, {}, ""
+    runs, variables, error, lock = True, {}, "", ""
     try:
-        names = names_of(release, paths_of(phase.variables, conditions=[phase.condition]))
+        names = names_of(release, paths_of(phase.variables, phase.lock, conditions=[phase.condition]))
         if phase.condition:
             runs = condition(phase.condition, names)
         if runs and phase.variables:
             variables = resolve_variables(phase.variables, names)
+        if runs and phase.lock is not None:
+            lock = _lock_name(phase.lock, {**names, "variables": {**names["variables"], **variables}})
     except ExpressionError as problem:
         error = _text_of(problem)
 
@@ -136,9 +138,20 @@ def _decide_phase(release: Release, row: tuple[Any, ...]) -> Finding:
         elif not runs:
             work.decide_phases({phase_run: (Decision(False, Skipped.CONDITION), {})})
         else:
+            if lock:
+                locking.name_phase(work, release.pk, phase_run, lock, gives_way=phase.lock_while_waiting == "release")
             work.decide_phases({phase_run: (decision, variables)})
 
     return Finding(apply)
+
+
+def _lock_name(template: str, names: Mapping[str, Any]) -> str:
+    """The name that a lock's text gives (S9a). Raises ExpressionError when it gives none."""
+    value = render(template, names)
+    said = value if isinstance(value, str) else str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+    if not said.strip() or len(said) > locking.LONGEST_NAME:
+        raise ExpressionError(template, f"A lock has a name of 1 to {locking.LONGEST_NAME} characters.")
+    return said.strip()
 
 
 def _phase_cannot_open(work: Work, phase_run: int, error: str) -> None:
@@ -215,10 +228,15 @@ def _decide_run(release: Release, row: tuple[Any, ...]) -> Finding:
     flow = compiled(release.version_id).flow
     activity = flow.steps[key]
     ref = Ref(run, release.pk, release.root_id, phase_run, key)
-    runs, error = True, ""
-    if activity.condition:
+    runs, error, lock = True, "", ""
+    if activity.condition or activity.lock is not None:
         try:
-            runs = condition(activity.condition, names_of(release, paths_of(conditions=[activity.condition]), phase=flow.phase_of[key], step=key, reveal=True))
+            if activity.condition:
+                runs = condition(
+                    activity.condition, names_of(release, paths_of(conditions=[activity.condition]), phase=flow.phase_of[key], step=key, reveal=True)
+                )
+            if runs and activity.lock is not None:
+                lock = _lock_name(activity.lock, names_of(release, paths_of(activity.lock), phase=flow.phase_of[key], step=key))
         except ExpressionError as problem:
             error = _text_of(problem)
 
@@ -234,6 +252,8 @@ def _decide_run(release: Release, row: tuple[Any, ...]) -> Finding:
         elif not runs:
             work.skip({run: (ref, Decision(False, Skipped.CONDITION))})
         elif work.release(release.pk).state == "running":
+            if lock:
+                locking.name_run(work, ref, lock, gives_way=activity.lock_while_waiting == "release")
             work.queue(ref, decision.met)
 
     return Finding(apply)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from processes.blueprint import Activity, ActivityType
+from processes.blueprint import Activity, ActivityType, Phase
 from processes.expressions import has_expression
 from processes.models import ProcessVersion
 from processes.resolving import whole_blueprint
@@ -31,6 +31,8 @@ class Step:
     """Manual activities that it succeeds directly; their seals are checked before it starts (S17)."""
     given: Given | None = None
     """What it gives to its activity of the store (S2a)."""
+    locks: tuple[str, ...] = ()
+    """Whose locks it must have before it starts (S9a), in this order: its `phase`'s, its own (`run`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Compiled:
 
     flow: Flow
     steps: Mapping[str, Step]
+    has_locks: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -46,7 +49,8 @@ def compiled(version_id: int) -> Compiled:
     """The compiled graph of a version."""
     blueprint, given = whole_blueprint(ProcessVersion.everything.get(pk=version_id))
     flow = Flow(blueprint)
-    return Compiled(flow, {key: _step(flow, activity, given.get(key)) for key, activity in flow.steps.items()})
+    has_locks = any(phase.lock is not None for phase in flow.phases.values()) or any(step.lock is not None for step in flow.steps.values())
+    return Compiled(flow, {key: _step(flow, activity, given.get(key)) for key, activity in flow.steps.items()}, has_locks)
 
 
 def _step(flow: Flow, activity: Activity, given: Given | None) -> Step:
@@ -63,7 +67,13 @@ def _step(flow: Flow, activity: Activity, given: Given | None) -> Step:
         is_plain=not (activity.outputs or activity.variables or has_expression(activity.arguments)),
         guards=tuple(sorted(key for key in before if flow.steps[key].type is ActivityType.MANUAL)),
         given=given,
+        locks=tuple(kind for kind, item in (("phase", phase), ("run", activity)) if _is_needed(item, activity)),
     )
+
+
+def _is_needed(item: Phase | Activity, activity: Activity) -> bool:
+    """A lock that gives way to people is not asked for a question to people."""
+    return item.lock is not None and not (item.lock_while_waiting == "release" and activity.type is ActivityType.MANUAL)
 
 
 @lru_cache(maxsize=10_000)

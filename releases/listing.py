@@ -121,14 +121,14 @@ def rows_of(releases: list[Release], user: Any) -> list[Row]:
     runs = list(
         ActivityRun.objects.filter(Q(state__in=_BEGUN, root__in=roots) | bad)
         .order_by("position")
-        .values("pk", "release_id", "root_id", "release__version_id", "key", "state", "type", "attempt_count", "started_at")
+        .values("pk", "release_id", "root_id", "release__version_id", "key", "state", "type", "code", "attempt_count", "started_at")
     )
     yours = set(ActivityRun.objects.waiting_for(user).filter(root__in=roots).values_list("pk", flat=True)) if runs else set()
     known = _steps(run["release__version_id"] for run in runs)
     active: dict[int, list[wording.Active]] = {}
     for run in runs:
         label, connector = known[run["release__version_id"]].get(run["key"], (run["key"], ""))
-        look = wording.run_look(run["state"], run["type"], connector=connector, attempts=run["attempt_count"], yours=run["pk"] in yours)
+        look = wording.run_look(run["state"], run["type"], connector=connector, attempts=run["attempt_count"], yours=run["pk"] in yours, code=run["code"])
         item = wording.Active(label, look, run["attempt_count"], run["started_at"])
         for place in {run["release_id"], run["root_id"]}:
             active.setdefault(place, []).append(item)

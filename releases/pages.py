@@ -160,7 +160,7 @@ class Page:
             run=run,
             activity=activity,
             phase_label=self.flow.phases[self.flow.phase_of[run.key]].label,
-            look=wording.run_look(run.state, run.type, connector=activity.connector or "", attempts=run.attempt_count, yours=yours),
+            look=wording.run_look(run.state, run.type, connector=activity.connector or "", attempts=run.attempt_count, yours=yours, code=run.code),
             kind=kind_of(run.type, tasks=bool(activity.tasks), people=sum(line.count for line in approval.requires) if approval else 1),
             url=self.url_of(run.key),
             people=self.people.get(run.pk) or tuple(self.who(name) for name in owners_of(self.release, run.key)),

@@ -23,7 +23,7 @@ _watchers: list[Any] = []
 
 _WAITING = """
 SELECT a.id, a.release_id, run.key, a.bound_hash FROM releases_attempt a JOIN releases_activityrun run ON run.id = a.run_id
-WHERE a.release_id = ANY(%s) AND a.state = 'waiting' AND run.type = 'manual' ORDER BY a.id
+WHERE a.release_id = ANY(%s) AND a.state = 'waiting' AND run.type = 'manual' AND a.asked_at IS NOT NULL ORDER BY a.id
 """
 
 

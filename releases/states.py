@@ -99,7 +99,8 @@ RELEASE_MOVES: dict[Release, frozenset[Release]] = {
 ATTEMPT_MOVES: dict[Run, frozenset[Run]] = {
     Run.QUEUED: frozenset({Run.RUNNING, Run.WAITING, Run.FAILED, Run.ABORTED, Run.SKIPPED}),
     Run.RUNNING: frozenset({Run.QUEUED, Run.WAITING, Run.SUCCEEDED, Run.FAILED, Run.ABORTED, Run.INTERRUPTED}),
-    Run.WAITING: frozenset({Run.RUNNING, Run.SUCCEEDED, Run.FAILED, Run.REJECTED, Run.EXPIRED, Run.ABORTED, Run.SKIPPED, Run.INTERRUPTED}),
+    # back to queued: the lock that it waited for is its own now
+    Run.WAITING: frozenset({Run.QUEUED, Run.RUNNING, Run.SUCCEEDED, Run.FAILED, Run.REJECTED, Run.EXPIRED, Run.ABORTED, Run.SKIPPED, Run.INTERRUPTED}),
     Run.SUCCEEDED: frozenset(),
     Run.FAILED: frozenset(),
     Run.REJECTED: frozenset(),

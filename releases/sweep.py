@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from releases import doorbell, evaluating, scheduling
+from releases import doorbell, evaluating, locking, scheduling
 from releases.aborting import abort_children
 from releases.attempts import Wait, claim_of, exchange, give_up_lost
 from releases.draining import worker_name
@@ -54,6 +54,7 @@ def sweep() -> int:
         found = each(_rows(_LOST, (MOST,)), give_up_lost)
         found += each(_rows(_DUE, (MOST,)), come_due)
         found += each(_rows(scheduling.DUE, (MOST,)), scheduling.come_due)
+        found += take_up_locks()
         found += each(_rows(_STIRRED, {"most": MOST}), evaluating.settle)
         with connection.cursor() as cursor:
             cursor.execute(_UNHEARD)
@@ -63,6 +64,16 @@ def sweep() -> int:
     finally:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
+def take_up_locks() -> int:
+    """Releases that were given a lock by the transaction of another tree go on with it; a name that nobody holds goes to the next in line."""
+    return each(locking.trees_in_line(MOST), _take_up)
+
+
+def _take_up(root: int) -> None:
+    if locking.take_up(root):
+        evaluating.settle(root)
 
 
 def _rows(query: str, params: Any) -> list[int]:

@@ -14,6 +14,12 @@ def drain(lane: str) -> None:
     draining.drain(lane)
 
 
+@shared_task(name="releases.tasks.take_up_locks", ignore_result=True)
+def take_up_locks() -> None:
+    """A lock was freed: releases that were next in line go on."""
+    sweeping.take_up_locks()
+
+
 @shared_task(name="releases.tasks.sweep", ignore_result=True)
 def sweep() -> None:
     """The clock struck: find what the doorbell missed."""

@@ -23,9 +23,15 @@ BECAUSE = {
 """Why an activity did not run, in words."""
 
 
-def run_look(state: str, kind: str, *, connector: str = "", attempts: int = 0, yours: bool = False) -> str:
+WAITS_FOR_LOCK = "waiting_for_lock"
+"""The `code` of a run that waits for a lock (S9a)."""
+
+
+def run_look(state: str, kind: str, *, connector: str = "", attempts: int = 0, yours: bool = False, code: str = "") -> str:
     """The key of `relorch.lib.look.STATES` for a run: what it waits for is told apart, and whether it is tried again."""
     if state == Run.WAITING:
+        if code == WAITS_FOR_LOCK:
+            return "waiting_lock"
         if kind == "manual":
             return "waiting_you" if yours else "waiting_person"
         return "waiting_child" if kind == "subprocess" else "waiting_time" if connector == "timer" else "waiting_machine"
@@ -145,6 +151,11 @@ _ACTIVITY = {
     "pending_again": ("pending", "is to run again"),
     "waits_again": ("waiting_child", "waits again"),
 }
+_LOCK = {
+    "asked": ("waiting_lock", "waits for the lock"),
+    "taken": ("waiting_lock", "has the lock"),
+    "freed": ("waiting_lock", "gave up the lock"),
+}
 _RELEASE = {
     "started": ("running", "started"),
     "drafted": ("draft", "was drafted"),
@@ -180,7 +191,16 @@ def told() -> list[str]:
     """The verbs of events that the page of a release tells: what came of things, not each step on the way."""
     activity = [f"activity.{verb}" for verb in _ACTIVITY if verb not in {"started", "waiting"}]
     phases = [f"phase.{verb}" for verb in _PHASE if verb != "opened"]
-    return [*activity, *(f"release.{verb}" for verb in _RELEASE), *phases, "sign_off.given", "sign_off.changed", "sign_off.stale", *_TALK]
+    return [
+        *activity,
+        *(f"release.{verb}" for verb in _RELEASE),
+        *phases,
+        *(f"lock.{verb}" for verb in _LOCK),
+        "sign_off.given",
+        "sign_off.changed",
+        "sign_off.stale",
+        *_TALK,
+    ]
 
 
 def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], labels: Mapping[str, str]) -> Said:
@@ -188,7 +208,7 @@ def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], l
     area, _, what = verb.partition(".")
     data, why = record.get("data") or {}, str(record.get("reason") or "")
     label = labels.get(subject, subject) or "The release"
-    look, text = {"activity": _ACTIVITY, "release": _RELEASE, "phase": _PHASE}.get(area, {}).get(what, ("info", what.replace("_", " ")))
+    look, text = {"activity": _ACTIVITY, "release": _RELEASE, "phase": _PHASE, "lock": _LOCK}.get(area, {}).get(what, ("info", what.replace("_", " ")))
     look, text = _TALK.get(verb, (look, text))
     if verb in ("attachment.added", "attachment.removed"):
         why = why or str(data.get("name") or "")
@@ -198,6 +218,8 @@ def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], l
             text = f"was started again from {labels.get(subject, subject.removeprefix('phase:'))}"
     elif area == "phase":
         label = f"Phase {label}"
+    elif area == "lock":
+        text = f"{text} {data.get('name', '')}"
     elif area == "sign_off":
         look = {"approve": "ok", "reject": "rejected"}.get(str(data.get("decision", "")), "info")
         text = {"approve": "was approved", "reject": "was rejected"}.get(str(data.get("decision", "")), text)

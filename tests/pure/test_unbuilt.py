@@ -19,7 +19,6 @@ def with_activity(**keys: Any) -> Blueprint:
 @pytest.mark.parametrize(
     ("keys", "place", "severity"),
     [
-        ({"lock": "eu"}, "/lock", Severity.WARNING),
         ({"respects_freeze": True}, "/respects_freeze", Severity.WARNING),
         ({"fields": {"key": {"type": "secret"}}}, "/fields/key", Severity.ERROR),
         ({"approval": {"reauthenticate": True}}, "/approval/reauthenticate", Severity.ERROR),
@@ -33,5 +32,5 @@ def test_said_at_its_place(keys: dict[str, Any], place: str, severity: Severity)
 
 def test_what_is_carried_out_is_not_said() -> None:
     fields = {"summary": {"type": "text", "required": True}, "report": {"type": "file", "required": True}}
-    keys = {"fields": fields, "tasks": [{"id": "t", "required": True}], "approval": {"due": "1h", "exclude": ["starter"]}}
+    keys = {"lock": "eu", "fields": fields, "tasks": [{"id": "t", "required": True}], "approval": {"due": "1h", "exclude": ["starter"]}}
     assert problems(with_activity(**keys)) == []
