@@ -38,3 +38,22 @@ def outputs_needed(blueprint: Blueprint, key: str, given: Mapping[str, Any]) -> 
             if not re.search(rf"has\(\s*{re.escape('.'.join(path[:4]))}\b", str(text)):
                 missing[path[3]] = Problem("output_needed", f"{path[3]} is read at {place}.", pointer("outputs", path[3]))
     return list(missing.values())
+
+
+def losers_of(blueprint: Blueprint, key: str) -> list[str]:
+    """The activities and phases (`phase:<id>`) that read an output of `key`, in their order: they lose an input when it does not run."""
+    places = {pointer("phases", n): f"phase:{phase.id}" for n, phase in enumerate(blueprint.phases)}
+    places |= {pointer("phases", n, "activities", m): step.id for n, phase in enumerate(blueprint.phases) for m, step in enumerate(phase.activities)}
+    found: dict[str, None] = {}
+    for place, text, bare in readers(blueprint):
+        if not text:
+            continue
+        paths = references_of_condition(text) if bare else references(text)
+        reader = places.get(place.rpartition("/")[0])
+        if (
+            reader
+            and reader != key
+            and any(path[:3] == ("activities", key, "outputs") or (path[:2] == ("activities", key) and len(path) == 2) for path in paths)
+        ):
+            found.setdefault(reader)
+    return list(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -15,9 +16,10 @@ from processes.blueprint import Blueprint, ValueType, Variable
 from processes.input_sets import values_of
 from processes.models import InputSet, Process, ProcessVersion
 from processes.problems import Problem
-from releases import planning
+from releases import making, planning, scheduling
 from releases.engine import Actor
 from releases.models import Release
+from releases.names import context_of
 from relorch.lib import secrets
 from relorch.lib.errors import Invalid
 
@@ -45,11 +47,19 @@ class StartForm(forms.Form):
     release_name = forms.CharField(label="Name of the release", required=False, max_length=200, help_text="Without it: the process and a number")
 
     def __init__(
-        self, data: QueryDict | None = None, *, process: Process, version: ProcessVersion, blueprint: Blueprint, chosen: InputSet | None = None, name: str = ""
+        self,
+        data: QueryDict | None = None,
+        *,
+        process: Process,
+        version: ProcessVersion,
+        blueprint: Blueprint,
+        chosen: InputSet | None = None,
+        like: Release | None = None,
+        name: str = "",
     ) -> None:
         super().__init__(data, initial={"key": uuid4().hex, "release_name": name})
-        self.process, self.version, self.blueprint, self.chosen = process, version, blueprint, chosen
-        self.prefilled = dict(chosen.values) if chosen else {}
+        self.process, self.version, self.blueprint, self.chosen, self.like = process, version, blueprint, chosen, like
+        self.prefilled = dict(chosen.values) if chosen else making.inputs_like(like, blueprint.inputs) if like else {}
         for name, spec in blueprint.inputs.items():
             self.fields[PREFIX + name] = _field(spec, name, self.prefilled.get(name))
 
@@ -84,20 +94,42 @@ class StartForm(forms.Form):
                 found[name] = _with_zone(self.data[key]) if spec.type is ValueType.DATETIME else self.data[key]
         return found
 
-    def start(self, actor: Actor, starter: Any) -> Release | None:
-        """The release that was started; None when something is wrong, which the form then says."""
+    def given_with_kept(self) -> dict[str, Any]:
+        """What was entered, and the secrets that were left as they are in the input set, or in the release that this is to be like."""
+        given = self.given()
+        left = [name for name, value in self.prefilled.items() if secrets.is_secret(value) and not given.get(name)]
+        if left and self.chosen:
+            kept = values_of(self.chosen)
+            given |= {name: kept[name] for name in left}
+        elif left and self.like:
+            given |= {name: secrets.opened(self.prefilled[name], context_of(self.like.root_id)) for name in left}
+        return given
+
+    def make(self, do: str, times: Mapping[str, Any], actor: Actor, starter: Any) -> Release | None:
+        """The release that was started, scheduled or drafted; None when something is wrong, which the form then says."""
         if not self.is_valid():
             return None
-        given = self.given()
-        if self.chosen:  # a secret of the set that was left as it is
-            kept = values_of(self.chosen)
-            given |= {name: kept[name] for name, value in self.chosen.values.items() if secrets.is_secret(value) and not given.get(name)}
+        made: dict[str, Any] = {"process": self.process, "actor": actor, "starter": starter, "name": self.cleaned_data["release_name"].strip()}
+        made["details"] = making.details_like(self.like)
+        given = self.given_with_kept()
         try:
-            name = self.cleaned_data["release_name"].strip()
-            return planning.start(process=self.process, given=given, actor=actor, starter=starter, version=self.version, name=name, form=True)
+            if do == "draft":
+                plain, _ = planning.plain_inputs(self.blueprint, given)
+                return planning.save_draft(**made, given=plain, version=self.version)
+            if do == "schedule":
+                return scheduling.save_scheduled(**made, given=given, form=True, **times)
+            return planning.start(**made, given=given, version=self.version, form=True)
         except Invalid as error:
             self.take(error)
             return None
+
+    @staticmethod
+    def said(spec: Variable, value: Any) -> str:
+        """A stored value in one line, for a summary."""
+        if secrets.is_secret(value):
+            return "set, and not shown"
+        shown = form_value(spec, value)
+        return ("yes" if shown else "no") if isinstance(shown, bool) else ", ".join(shown) if isinstance(shown, list) else str(shown)
 
     def take(self, error: Invalid) -> None:
         """Say every problem at its field."""
@@ -141,7 +173,7 @@ def _field(spec: Variable, name: str, prefilled: Any) -> forms.Field:
     initial = form_value(spec, prefilled if prefilled is not None else spec.default)
     hint = spec.description
     if spec.type is ValueType.SECRET and secrets.is_secret(prefilled):
-        hint = "Kept in the input set; fill in only to use another one"
+        hint = "Kept; fill in only to use another one"
     label = spec.name or name.replace("_", " ").capitalize()
     return RawField(label=label, required=spec.required and spec.type is not ValueType.BOOLEAN, initial=initial, help_text=hint, widget=_widget(spec))
 

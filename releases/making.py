@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.http import Http404
 
 from processes import input_sets
-from processes.blueprint import ValueType
+from processes.blueprint import ValueType, Variable
 from processes.models import InputSet, Process, ProcessVersion
 from processes.problems import Problem, pointer
 from releases import overview, planning, scheduling
@@ -51,7 +51,7 @@ def make(process: Process, like: Release | None, wanted: Mapping[str, Any], *, a
     version = version_of(process, wanted.get("version"))
     given = _values(process, version, like, wanted)
     name = wanted.get("name") or (like.name if like else "")
-    details = _details(like) | {name: wanted[name] for name in overview.FIELDS if name in wanted}
+    details = details_like(like) | {name: wanted[name] for name in overview.FIELDS if name in wanted}
     made: dict[str, Any] = {"process": process, "given": given, "actor": actor, "starter": starter, "name": name, "details": details}
     if wanted.get("scheduled_for"):
         if wanted.get("start"):
@@ -68,7 +68,12 @@ def make(process: Process, like: Release | None, wanted: Mapping[str, Any], *, a
     return planning.save_draft(**made, version=version, pinned=wanted.get("version") is not None)
 
 
-def _details(like: Release | None) -> dict[str, Any]:
+def inputs_like(like: Release, specs: Mapping[str, Variable]) -> dict[str, Any]:
+    """The stored inputs that a release like this one takes over. A secret goes only where it stays one."""
+    return {name: value for name, value in like.inputs.items() if name in specs and (specs[name].type is ValueType.SECRET or not secrets.is_secret(value))}
+
+
+def details_like(like: Release | None) -> dict[str, Any]:
     """What a release that is like another one takes over of it: all but its identifier and its owners."""
     return {name: getattr(like, name) for name in ("description", "tags", "release_version", "colour", "links")} if like else {}
 
@@ -93,10 +98,7 @@ def _values(process: Process, version: ProcessVersion, like: Release | None, wan
     specs = compiled(version.pk).flow.blueprint.inputs
     values: dict[str, Any] = {}
     if like is not None:
-        for name, value in like.inputs.items():
-            # a secret goes only where it stays one
-            if name in specs and (specs[name].type is ValueType.SECRET or not secrets.is_secret(value)):
-                values[name] = secrets.opened(value, context_of(like.root_id))
+        values |= secrets.opened(inputs_like(like, specs), context_of(like.root_id))
     if "input_set" in wanted:
         values |= input_sets.values_of(_input_set(process, wanted["input_set"]))
     for name, value in wanted.get("inputs", {}).items():

@@ -328,6 +328,8 @@ class Page:
     @cached_property
     def sentence(self) -> str:
         """Why it stands where it stands."""
+        if self.release.state == states.Release.SCHEDULED:
+            return wording.not_started(self.release.auto_start, self.release.due_since is not None, self.release.reason)
         pending = sum(line.run.state == states.Run.PENDING for line in self.lines)
         took = self.took.total_seconds() if self.took is not None else None
         return wording.reason(self.release.state, self.release.reason, self.because, pending=pending, took=took)

@@ -188,6 +188,16 @@ def checked(release: Release, given: Mapping[str, Any], problems: Sequence[Probl
     return prepared
 
 
+def plain_inputs(blueprint: Blueprint, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """What was typed into a form as values of their types, and what is wrong with it; what is empty is left out."""
+    return resolve_inputs(blueprint.inputs, given, form=True, people=knows)
+
+
+def from_form(release: Release, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """As `plain_inputs`, for a draft."""
+    return plain_inputs(compiled(release.version_id).flow.blueprint, given)
+
+
 def fresh(process: Process, version: ProcessVersion, starter: Any, name: str) -> Release:
     """A root release that is not stored yet. Raises Conflict for an archived process."""
     if process.archived_at:
@@ -318,8 +328,9 @@ def change_draft(
     details: Mapping[str, Any] | None = None,
     version: ProcessVersion | None = None,
     pinned: bool | None = None,
+    times: Mapping[str, Any] | None = None,
 ) -> None:
-    """Change a draft: its name, details, version, or all of its inputs (a secret that comes back hidden keeps its value).
+    """Change a draft: its name, details, version, the times it is meant for, or all of its inputs (a secret that comes back hidden keeps its value).
 
     `seen` may refuse the row as it is under the lock. Raises Conflict naming the state, Invalid with every problem.
     """
@@ -337,7 +348,12 @@ def change_draft(
             now.version = version
         if pinned is not None:
             now.version_pinned = pinned
-        if problems := describe(now, details or {}):
+        for field, value in (times or {}).items():
+            setattr(now, field, value)
+        problems = describe(now, details or {})
+        if now.scheduled_for and now.expected_end and now.expected_end <= now.scheduled_for:
+            problems.append(Problem("ends_before_start", "It is to end after it starts.", "/expected_end"))
+        if problems:
             raise Invalid("invalid", "The release cannot be changed so.", problems)
         release.identifier = now.identifier
         if given is not None:

@@ -42,6 +42,7 @@ def save_scheduled(
     version: ProcessVersion | None = None,
     name: str = "",
     details: Mapping[str, Any] | None = None,
+    form: bool = False,
 ) -> Release:
     """A new release that starts later; its inputs are checked now and locked.
 
@@ -50,9 +51,9 @@ def save_scheduled(
     release = planning.fresh(process, version or planning.newest_version(process), starter, name)
     at = release.created_at
     problems = [*planning.describe(release, details or {}), *problems_of_times(at, scheduled_for, expected_end)]
-    planning.checked(release, given, problems)
+    planning.checked(release, given, problems, form=form)
     planning.pins_of(release.version)
-    release.inputs = planning.kept(release, given)
+    release.inputs = planning.kept(release, planning.from_form(release, given)[0] if form else given)
     release.state, release.started_at, release.version_pinned = State.SCHEDULED, None, version is not None
     release.scheduled_for, release.expected_end, release.auto_start = scheduled_for, expected_end or scheduled_for + USUAL_LENGTH, auto_start
     with planning.inserted(release, actor) as work:

@@ -17,6 +17,8 @@ from processes.versions import newest
 from releases.engine import Actor
 from releases.flows import compiled
 from releases.forms import StartForm
+from releases.models import Release
+from releases.times_form import TimesForm
 from relorch.requests import claims
 
 
@@ -39,20 +41,46 @@ def start(request: HttpRequest, process: str) -> HttpResponse:
     version = newest(found)
     if version is None:
         raise Http404
-    blueprint = compiled(version.pk).flow.blueprint
+    asked = request.POST if request.method == "POST" else request.GET
     sets = list(found.input_sets.all())
-    wanted = (request.POST if request.method == "POST" else request.GET).get("input_set", "")
-    chosen = next((item for item in sets if str(item.pk) == wanted), None)
-    form = StartForm(request.POST if request.method == "POST" else None, process=found, version=version, blueprint=blueprint, chosen=chosen)
+    chosen = next((item for item in sets if str(item.pk) == asked.get("input_set", "")), None)
+    like = _like(request, found, asked.get("like", ""))
+    data = request.POST if request.method == "POST" else None
+    form = StartForm(
+        data,
+        process=found,
+        version=version,
+        blueprint=compiled(version.pk).flow.blueprint,
+        chosen=chosen,
+        like=None if chosen else like,
+        name=like.name if like else "",
+    )
+    times = TimesForm(data, required=False)
 
     def answer() -> HttpResponse:
-        release = form.start(acting(request), request.user)
+        do = request.POST.get("do", "start")
+        if do == "schedule":
+            times.needs_time = True
+            if not times.is_valid():
+                form.is_valid()
+                return _page(request, form, sets, times, status=422)
+        release = form.make(do, times.times, acting(request), request.user)
         if release is None:
-            return _page(request, form, sets, status=422)
-        messages.success(request, f"{release.name} has started.")
+            return _page(request, form, sets, times, status=422)
+        if do == "draft":
+            return redirect("releases:edit", release.pk, "overview")
+        messages.success(request, f"{release.name} {'is scheduled' if do == 'schedule' else 'has started'}.")
         return redirect("releases:detail", release.pk)
 
-    return once(request, form.data.get("key", ""), answer) if form.is_bound else _page(request, form, sets)
+    return once(request, form.data.get("key", ""), answer) if form.is_bound else _page(request, form, sets, times)
+
+
+def _like(request: HttpRequest, process: Process, number: str) -> Release | None:
+    """The release that the new one is to be like, if the reader may see it."""
+    if not (number.isdecimal() and len(number) < 18):
+        return None
+    found: Release | None = Release.objects.visible_to(request.user).filter(pk=int(number), process=process).first()
+    return found
 
 
 def acting(request: HttpRequest) -> Actor:
@@ -81,19 +109,21 @@ def once(request: HttpRequest, key: str, answer: Callable[[], HttpResponse]) -> 
     return given
 
 
-def _page(request: HttpRequest, form: StartForm, sets: list[InputSet], status: int = 200) -> HttpResponse:
+def _page(request: HttpRequest, form: StartForm, sets: list[InputSet], times: TimesForm, status: int = 200) -> HttpResponse:
     context: dict[str, Any] = {
         "form": form,
         "sets": sets,
+        "times": times,
         "process": form.process,
         "version": form.version,
-        "plan": _plan(form.blueprint),
+        "plan": plan_of(form.blueprint),
         "nav": "releases:list",
     }
     return render(request, "releases/start.html", context, status=status)
 
 
-def _plan(blueprint: Blueprint) -> dict[str, Any]:
+def plan_of(blueprint: Blueprint) -> dict[str, Any]:
+    """What a release of this will do, in short."""
     steps = [step for phase in blueprint.phases for step in phase.activities]
     manual = [step for step in steps if step.type is ActivityType.MANUAL]
     phases = [

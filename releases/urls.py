@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from releases import starting_views, talk_views, views
+from releases import draft_pages, starting_views, talk_views, views
 
 app_name = "releases"
 urlpatterns = [
     path("", views.index, name="list"),
     path("start/", starting_views.choose, name="start"),
     path("start/<slug:process>/", starting_views.start, name="start_process"),
+    path("<int:pk>/edit/<slug:step>/", draft_pages.edit, name="edit"),
     path("<int:pk>/", views.detail, name="detail"),
     path("<int:pk>/live/<slug:shown>/", views.live, name="live"),
     path("<int:pk>/comments/", talk_views.comment, name="comment"),

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from releases import access, confirming, listing, operating, planning, states
+from releases import access, confirming, listing, operating, planning, restarting, scheduling, states
 from releases.activity_pages import VERBS, ActivityPage, lines_of
 from releases.models import LogChunk
 from releases.pages import Page, visible
@@ -22,8 +22,15 @@ from relorch.lib.errors import NotAllowed
 from relorch.lib.htmx import page_or_fragment
 
 _ACTIVITY = re.compile(r"/activities/([a-z][a-z0-9_]*)/")
-RELEASE_VERBS: Mapping[str, Callable[..., Any]] = {"hold": operating.hold, "resume": operating.resume, "abort": operating.abort}
-DRAFT_VERBS: Mapping[str, Callable[..., Any]] = {"start": planning.start_draft, "delete": planning.delete_draft}
+RELEASE_VERBS: Mapping[str, Callable[..., Any]] = {
+    "start": planning.moves_of_start,
+    "hold": operating.hold,
+    "resume": operating.resume,
+    "abort": operating.abort,
+    "restart_from": restarting.restart_from,
+    "cancel": scheduling.cancel,
+    "reschedule": scheduling.reschedule,
+}
 
 
 @login_required
@@ -68,10 +75,12 @@ def _activity_page(request: HttpRequest, pk: int, key: str) -> ActivityPage:
 
 
 def _context(page: Page, **more: Any) -> dict[str, Any]:
-    release = page.release
-    draft = release.state == states.Release.DRAFT
-    can = access.may_edit_draft(page.user, release) if draft else access.may_operate(page.user, release)
-    return {"page": page, "release": release, "can_operate": can, "nav": "releases:list", "live": release.state in states.LIVE, **more}
+    release, user = page.release, page.user
+    can = access.may_edit_draft(user, release) if release.state == states.Release.DRAFT else access.may_operate(user, release)
+    if release.state in (states.Release.SCHEDULED, states.Release.MISSED):
+        can = access.may_reschedule(user, release)
+    may = {"can_operate": can, "can_start": access.may_start(user, release.process), "can_restart": can and release.state in restarting.RESTARTABLE}
+    return {"page": page, "release": release, "nav": "releases:list", "live": release.state in states.LIVE, **may, **more}
 
 
 @login_required
@@ -139,20 +148,20 @@ def log(request: HttpRequest, pk: int, key: str) -> Any:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def operate(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
-    """Hold, resume, abort; start or delete a draft. GET asks once more and says what would happen."""
+    """A verb on the whole release. GET asks once more and says what would happen."""
     page = _page(request, pk)
-    if verb not in RELEASE_VERBS and verb not in DRAFT_VERBS:
+    if verb not in RELEASE_VERBS and verb != "delete":
         raise Http404
     context = _context(page)
-    if not context["can_operate"]:
-        raise NotAllowed("not_allowed", "You may see this release, but not operate it: ask its starter or an owner of its process.")
+    if not (context["can_start"] if verb == "start" else context["can_operate"]):
+        raise NotAllowed("not_allowed", "You may see this release, but not do this: ask its starter or an owner of its process.")
     actor = acting(request)
-    if verb in DRAFT_VERBS:
+    if verb == "delete":
         if request.method != "POST":
             return redirect("releases:detail", pk)
-        DRAFT_VERBS[verb](release=page.release, actor=actor)
-        return redirect("releases:list") if verb == "delete" else redirect("releases:detail", pk)
-    asked = confirming.of_release(page, verb, RELEASE_VERBS[verb], actor)
+        planning.delete_draft(release=page.release, actor=actor)
+        return redirect("releases:list")
+    asked = confirming.of_release(page, verb, RELEASE_VERBS[verb], actor, request.POST if request.method == "POST" else request.GET or None)
     return confirming.answer(request, asked, context)
 
 

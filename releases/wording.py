@@ -99,6 +99,8 @@ def reason(state: str, said: str, active: Sequence[Active], *, pending: int, too
         return f"{_names([item.label for item in busy])} {'is' if len(busy) == 1 else 'are'} running." if busy else "The next activities are being handed out."
     if state == Release.DRAFT:
         return "Not started yet."
+    if state == Release.CANCELLED:
+        return f"Cancelled before it started: {said}"
     if state == Release.HELD:
         return f"Nothing new starts until it is resumed: {said}{'' if said.endswith('.') else '.'}{running}"
     ended = {
@@ -108,6 +110,13 @@ def reason(state: str, said: str, active: Sequence[Active], *, pending: int, too
         Release.ABORTED: f"Ended by a person: {said}" if said else "Ended by a person",
     }.get(Release(state), "")
     return f"{ended.rstrip('.')}. It took {words.duration(took)}." if ended and took is not None else f"{ended}." if ended else said
+
+
+def not_started(auto_start: bool, is_due: bool, said: str) -> str:
+    """The sentence below the title of a scheduled release."""
+    if is_due:
+        return f"Its time has come. It could not start by itself: {said}" if said else "Its time has come: it waits for a person to start it."
+    return "It starts by itself at its time." if auto_start else "At its time it waits for a person to start it."
 
 
 def _count(number: int, one: str, many: str = "") -> str:
@@ -159,6 +168,13 @@ _LOCK = {
 _RELEASE = {
     "started": ("running", "started"),
     "drafted": ("draft", "was drafted"),
+    "changed": ("draft", "was changed"),
+    "scheduled": ("scheduled", "was scheduled"),
+    "rescheduled": ("scheduled", "was rescheduled"),
+    "cancelled": ("cancelled", "was cancelled"),
+    "due": ("waiting", "is to be started by a person: its time has come"),
+    "missed": ("missed", "was missed: its expected end passed unstarted"),
+    "start_failed": ("failed", "could not start by itself"),
     "held": ("held", "was put on hold"),
     "resumed": ("running", "was resumed"),
     "aborted": ("aborted", "was aborted"),
@@ -214,6 +230,7 @@ def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], l
         why = why or str(data.get("name") or "")
     if area == "release":
         label = "The release"
+        why = why or str(data.get("message") or "")
         if what == "restarted":
             text = f"was started again from {labels.get(subject, subject.removeprefix('phase:'))}"
     elif area == "phase":

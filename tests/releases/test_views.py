@@ -181,7 +181,7 @@ def test_hold_resume_abort(stuck: Release, owner: User) -> None:
     page = client.get(here).content.decode()
     assert "On hold" in page
     assert "lunch" in page
-    assert "Resume release" in page
+    assert f"{here}resume/" in page
     assert client.post(f"{here}resume/").status_code == 302
     assert client.post(f"{here}abort/", {"reason": "enough"}).status_code == 302
     assert Release.objects.get(pk=stuck.pk).state == "aborted"
