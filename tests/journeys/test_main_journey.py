@@ -142,7 +142,7 @@ def test_from_the_start_to_success_without_reloading(visitor: Visitor, size: tup
         sign_off(visitor(name, size), address)
     expect(head).to_contain_text("Succeeded", timeout=15_000)
     expect(olga.locator("#release-progress")).to_contain_text("4 of 4 done")
-    expect(olga.get_by_role("button", name="Abort…")).to_have_count(0)
+    expect(olga.get_by_role("link", name="Abort…")).to_have_count(0)
     assert olga.evaluate("window.sameDocument") is True
     olga.goto("/releases/?view=finished")
     expect(olga.locator("#releases")).to_contain_text(f"Shop on {size[0]} px")
@@ -162,7 +162,7 @@ def test_without_script_everything_is_there_too(visitor: Visitor) -> None:
     expect(olga.locator("#drawer .badge").first).to_contain_text("Needs a decision")
     olga.goto(address)
     expect(olga.locator("#release-decisions")).to_contain_text("ended badly")
-    olga.get_by_role("button", name="Abort…").click()
-    olga.locator("#abort-reason").fill("Tried enough")
+    olga.get_by_role("link", name="Abort…").click()
+    olga.locator("#reason").fill("Tried enough")
     olga.get_by_role("button", name="Abort release").click()
     expect(olga.locator("#release-head")).to_contain_text("Aborted")
