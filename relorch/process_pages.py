@@ -13,9 +13,10 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import re_path
 from django.views.decorators.http import require_safe
 
-from processes.blueprint import Activity, Approval, Blueprint, Phase, Variable
+from processes.blueprint import Activity, Approval, Blueprint, Phase
 from processes.models import Process
 from processes.paging import page_of
+from processes.showing import input_row
 from processes.urls import ID
 from processes.urls import urlpatterns as of_processes
 from processes.versions import blueprint_of
@@ -46,7 +47,7 @@ def show(request: HttpRequest, id: str) -> HttpResponse:
         "draft_differs": has_changes(draft, last),
         "blueprint": blueprint,
         "graph": layout(*picture_of(blueprint), opened=opened_from(request.GET.get("open", ""))) if isinstance(blueprint, Blueprint) else None,
-        "inputs": [_input(name, spec) for name, spec in blueprint.inputs.items()] if isinstance(blueprint, Blueprint) else [],
+        "inputs": [input_row(name, spec) for name, spec in blueprint.inputs.items()] if isinstance(blueprint, Blueprint) else [],
         "owners": [(phase.label, phase.owners or blueprint.owners) for phase in blueprint.phases] if isinstance(blueprint, Blueprint) else [],
         "kinds": list(KINDS),
         "usual": _usual(process),
@@ -75,26 +76,6 @@ def _drawn(phase: Phase, activity: Activity) -> GraphActivity:
     people = sum(line.count for line in approval.requires) or 1
     kind = kind_of(str(activity.type or "automated"), tasks=bool(activity.tasks), people=people)
     return GraphActivity(activity.id, phase.id, activity.label, "", activity.depends_on, kind, f"{people} people" if people > 1 else "")
-
-
-def _input(name: str, spec: Variable) -> dict[str, Any]:
-    rules = [
-        f"matches {spec.pattern}" if spec.pattern else "",
-        f"{spec.min if spec.min is not None else '…'} to {spec.max if spec.max is not None else '…'}" if (spec.min, spec.max) != (None, None) else "",
-        f"at least {spec.min_length} long" if spec.min_length else "",
-        f"at most {spec.max_length} long" if spec.max_length else "",
-        f"one of {', '.join(map(str, spec.options))}" if spec.options else "",
-        f"required if {spec.required_if}" if spec.required_if else "",
-    ]
-    return {
-        "name": name,
-        "label": spec.name,
-        "description": spec.description,
-        "type": str(spec.type).replace("_", " "),
-        "required": spec.required,
-        "default": "" if spec.default is None else ("yes" if spec.default else "no") if isinstance(spec.default, bool) else str(spec.default),
-        "rules": "; ".join(rule for rule in rules if rule),
-    }
 
 
 def _usual(process: Process) -> dict[str, Any]:
