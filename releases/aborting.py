@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from processes.blueprint import ActivityType
 from releases import engine
 from releases.states import CLOSED, Run
 from releases.states import Release as State
@@ -72,3 +74,36 @@ def abort_children(work: Work, ref: Ref, reason: str) -> None:
     work.cursor.execute("SELECT id FROM releases_release WHERE parent_run_id = %s AND state IN ('running', 'held')", (ref.id,))
     for (child,) in work.cursor.fetchall():
         abort_tree(work, child, reason)
+
+
+def fail_fast(work: Work, cause: Ref) -> None:
+    """S8: everything not yet closed outside the failure paths meets the cause, once."""
+    flow = work.compiled(cause.release).flow
+    spared = [*flow.failure_paths, cause.key]
+    work.cursor.execute("SELECT attempt_count FROM releases_activityrun WHERE id = %s", (cause.id,))
+    met = json.dumps({cause.key: work.cursor.fetchone()[0]})
+    work.cursor.execute(
+        """
+        UPDATE releases_attempt a SET state = 'aborted', finished_at = %(at)s, lease_until = NULL, fence = a.fence + 1,
+            stop_asked_at = CASE WHEN a.state = 'running' THEN %(at)s END
+        FROM releases_activityrun run WHERE run.id = a.run_id AND run.release_id = %(release)s AND NOT run.key = ANY(%(spared)s)
+            AND a.state IN ('queued', 'running', 'waiting')
+        """,
+        {"at": work.at, "release": cause.release, "spared": spared},
+    )
+    work.cursor.execute(
+        """
+        UPDATE releases_activityrun run SET state = CASE WHEN old.state = 'pending' THEN 'skipped' ELSE 'aborted' END,
+            skipped_because = 'bad_end', met = %(met)s::jsonb, finished_at = %(at)s, outcome = ''
+        FROM (SELECT id, state FROM releases_activityrun WHERE release_id = %(release)s AND NOT state = ANY(%(closed)s) AND NOT key = ANY(%(spared)s)) old
+        WHERE run.id = old.id RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, old.state, run.state
+        """,
+        {"met": met, "at": work.at, "release": cause.release, "spared": spared, "closed": sorted(CLOSED)},
+    )
+    for *place, before, after in work.cursor.fetchall():
+        ref = engine.Ref(*place)
+        work.moved(ref, before, after)
+        work.say(f"activity.{after}", ref.release, ref.key, because="bad_end", causes=[cause.key])
+        work.count(ref)
+        if before == Run.WAITING and flow.steps[ref.key].type is ActivityType.SUBPROCESS:
+            abort_children(work, ref, f"{cause.key} failed, and the release is to stop at its first failure.")

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from django.db import connection, transaction
 
-from processes.blueprint import ActivityType, OnFailure, Retry
+from processes.blueprint import OnFailure, Retry
 from releases import aborting, doorbell, locking, rebinding, scheduler
 from releases import statements as sql
 from releases.flows import PREPARE, Compiled, compiled
@@ -217,7 +217,7 @@ class Work:
             self.trouble(ref.release)
             flow = self.compiled(ref.release).flow
             if flow.blueprint.fail_fast and not flow.steps[ref.key].optional:
-                self._fail_fast(ref)
+                aborting.fail_fast(self, ref)
 
     def trouble(self, release_id: int) -> None:
         """From now on causes and answers (S6) count in this release."""
@@ -231,37 +231,9 @@ class Work:
         """A verb has closed this run by its own statement: count it and go on."""
         self._close_run(ref, state)
 
-    def _fail_fast(self, cause: Ref) -> None:
-        """S8: everything not yet closed outside the failure paths meets the cause, once."""
-        flow = self.compiled(cause.release).flow
-        spared = [*flow.failure_paths, cause.key]
-        self.cursor.execute("SELECT attempt_count FROM releases_activityrun WHERE id = %s", (cause.id,))
-        met = json.dumps({cause.key: self.cursor.fetchone()[0]})
-        self.cursor.execute(
-            """
-            UPDATE releases_attempt a SET state = 'aborted', finished_at = %(at)s, lease_until = NULL, fence = a.fence + 1,
-                stop_asked_at = CASE WHEN a.state = 'running' THEN %(at)s END
-            FROM releases_activityrun run WHERE run.id = a.run_id AND run.release_id = %(release)s AND NOT run.key = ANY(%(spared)s)
-                AND a.state IN ('queued', 'running', 'waiting')
-            """,
-            {"at": self.at, "release": cause.release, "spared": spared},
-        )
-        self.cursor.execute(
-            """
-            UPDATE releases_activityrun run SET state = CASE WHEN old.state = 'pending' THEN 'skipped' ELSE 'aborted' END,
-                skipped_because = 'bad_end', met = %(met)s::jsonb, finished_at = %(at)s, outcome = ''
-            FROM (SELECT id, state FROM releases_activityrun WHERE release_id = %(release)s AND NOT state = ANY(%(closed)s) AND NOT key = ANY(%(spared)s)) old
-            WHERE run.id = old.id RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, old.state, run.state
-            """,
-            {"met": met, "at": self.at, "release": cause.release, "spared": spared, "closed": _CLOSED},
-        )
-        for *place, before, after in self.cursor.fetchall():
-            ref = Ref(*place)
-            self.moved(ref, before, after)
-            self.say(f"activity.{after}", ref.release, ref.key, because="bad_end", causes=[cause.key])
-            self._closed.append(ref)
-            if before == Run.WAITING and flow.steps[ref.key].type is ActivityType.SUBPROCESS:
-                aborting.abort_children(self, ref, f"{cause.key} failed, and the release is to stop at its first failure.")
+    def count(self, ref: Ref) -> None:
+        """This run has been closed and is no cause: what waits for it is counted down."""
+        self._closed.append(ref)
 
     # --- what becomes ready -------------------------------------------------------------------------------------------------------
 
