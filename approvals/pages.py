@@ -30,6 +30,7 @@ from relorch.lib.markdown import to_html
 
 LONGEST_VALUE = 2000
 MOST_CHECKS = 12
+_REQUESTS = frozenset({"approve", "confirm", "check", "review", "accept", "sign", "shall", "may", "can", "is", "are"})
 _SHORTEST_HASH = 40
 
 
@@ -270,6 +271,17 @@ class Question:
         upstream = compiled(self.release.version_id).flow.upstream_of_step(self.item.key)
         rows = Attachment.objects.filter(release=self.release, run__key__in=upstream, removed_at=None)
         return list(rows.select_related("by", "run").order_by("-pk")[:MOST_CHECKS])
+
+    @property
+    def heading(self) -> str:
+        """The question as a title; one that is a request already stays as its author wrote it."""
+        title = self.item.title.rstrip("?. ")
+        return f"{title}?" if title.split(" ")[0].lower() in _REQUESTS else f"Approve {title}?"
+
+    @property
+    def compared_with(self) -> str:
+        """Beside what changed."""
+        return f"compared with {self.since.previous.name}, R-{self.since.previous.pk}" if self.since.previous and self.since.changes else ""
 
     @property
     def next_steps(self) -> str:

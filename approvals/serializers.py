@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from approvals.models import SignOff
 from releases.models import Comment
+from releases.serializers import Body
 from relorch.audit.chain import instant
 from relorch.lib.rest import InstantField
 
@@ -124,7 +125,7 @@ class PendingShape(serializers.Serializer[Any]):
     due_at = InstantField(allow_null=True)
 
 
-class SignOffBody(serializers.Serializer[Any]):
+class SignOffBody(Body):
     """A vote. What is missing or wrong is said by the verb, after who may and what state it is in."""
 
     decision = serializers.CharField(required=False, allow_blank=True, default="", help_text="approve or reject")

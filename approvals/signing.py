@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any
 
 from approvals import filling, packets
@@ -32,6 +33,23 @@ class Signed:
     verdict: str
 
 
+def _with_refusals_kept(act: Callable[..., Signed]) -> Callable[..., Signed]:
+    """A decision that is refused changes nothing but the record: who tried what through which door, and why it was not taken (reliability A-06)."""
+
+    @wraps(act)
+    def tried(**asked: Any) -> Signed:
+        try:
+            return act(**asked)
+        except (Conflict, NotAllowed) as refused:
+            with locked(asked["release"], actor=asked["actor"]) as work:
+                said = {"code": refused.code, "decision": asked["decision"][:20], "packet": asked.get("packet", "")[:64], "address": asked.get("address") or ""}
+                work.say("sign_off.refused", asked["release"], asked["activity"], **said)
+            raise
+
+    return tried
+
+
+@_with_refusals_kept
 def sign_off(
     *,
     release: int,
@@ -59,7 +77,7 @@ def sign_off(
         case = case_of(attempt)
         _entitled(case, person, by_token=by_token)
         still_open(work, attempt)
-        if may_decide(case.rule, case.votes, person.email) == "not_yet_asked":
+        if may_decide(case.rule, case.votes, person.email) != "yes":
             raise Conflict("not_yet_asked", "You are asked once the lines before yours are filled.", state=Run.WAITING)
         filling.check_unchanged(attempt, filled)
         if packet and packet != packets.current_hash(attempt):
@@ -108,7 +126,7 @@ def _entitled(case: Case, person: Any, *, by_token: bool) -> None:
     answer = may_decide(case.rule, case.votes, person.email)
     if answer == "excluded":
         raise NotAllowed("excluded", "You cannot decide here: this approval excludes its starter, author or earlier approvers.")
-    if answer == "not_entitled":
+    if answer not in ("yes", "not_yet_asked"):  # whatever it is: deny on any doubt
         raise NotAllowed("not_entitled", "You are not among those who decide here.")
 
 

@@ -158,6 +158,11 @@ class ActivityPage:
         return Thread(self.release, self.page.user, self.key, here=self._tab_url("comments"))
 
     @property
+    def overridden(self) -> dict[str, str] | None:
+        """Who broke the glass on this run and why; also when it was started afresh since."""
+        return next((attempt.override for attempt in self.attempts if attempt.override), None)
+
+    @property
     def manual(self) -> bool:
         """Whether people do it."""
         return self.line.run.type == "manual"

@@ -23,7 +23,7 @@ from relorch.lib import secrets
 MOST_CAUSES = 20
 _OF_AN_ATTEMPT = (
     *("id", "run_id", "number", "state", "queued_at", "next_at", "started_at", "finished_at", "asked_at", "due_at"),
-    *("effect", "lost", "worker", "inputs", "outputs", "code", "message", "stop_asked_at", "stop_confirmed_at"),
+    *("effect", "lost", "worker", "inputs", "outputs", "code", "message", "stop_asked_at", "stop_confirmed_at", "decision"),
 )
 
 
@@ -191,6 +191,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "effect": attempt.effect,
         "lost": attempt.lost,
         "worker": attempt.worker,
+        "override": attempt.override,
         # told to stop and not confirmed: it may still run
         "may_still_run": attempt.stop_asked_at is not None and attempt.stop_confirmed_at is None,
     }

@@ -260,6 +260,7 @@ class AttemptShape(serializers.Serializer[Any]):
     effect = serializers.CharField()
     lost = serializers.IntegerField()
     worker = serializers.CharField()
+    override = serializers.DictField(allow_null=True, help_text="`{by, reason}`: somebody broke the glass.")
     may_still_run = serializers.BooleanField()
 
 

@@ -237,6 +237,8 @@ def event_said(verb: str, subject: str, actor: str, record: Mapping[str, Any], l
         label = f"Phase {label}"
     elif area == "lock":
         text = f"{text} {data.get('name', '')}"
+    elif verb == "sign_off.refused":
+        look, text = "info", "has a decision that was not taken"
     elif area == "sign_off":
         look = {"approve": "ok", "reject": "rejected"}.get(str(data.get("decision", "")), "info")
         text = {"approve": "was approved", "reject": "was rejected"}.get(str(data.get("decision", "")), text)

@@ -72,6 +72,12 @@ class Attempt(models.Model):
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.run_id}"
 
+    @property
+    def override(self) -> dict[str, str] | None:
+        """Who broke the glass, and why: `{by, reason}`. It stays, whatever becomes of the run."""
+        decision = self.decision or {}
+        return {"by": str(decision["override"]), "reason": str(decision.get("reason", ""))} if "override" in decision else None
+
 
 class LogChunk(models.Model):
     """Some lines of an attempt's log, written while it runs; secrets are masked before they get here."""

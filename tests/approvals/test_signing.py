@@ -487,14 +487,16 @@ def test_a_child_that_ends_with_an_approval_hands_up_its_outputs() -> None:
     assert run(release, "it").outputs == {"answer": "42"}
 
 
-def test_a_refused_vote_leaves_nothing_behind() -> None:
+def test_a_refused_vote_leaves_nothing_behind_but_that_it_was_tried() -> None:
     ann, stella = people("ann", "stella")
     release = asking([(1, [ann])])
-    before = Event.objects.count()
+    before = Event.objects.exclude(verb="sign_off.refused").count()
     for attempt in (lambda: sign(release, stella), lambda: sign(release, ann, "reject", comment=""), lambda: sign(release, ann, packet="0" * 64)):
         with pytest.raises(DomainError):
             attempt()
-    assert (Event.objects.count(), SignOff.objects.count()) == (before, 0)
+    assert (Event.objects.exclude(verb="sign_off.refused").count(), SignOff.objects.count()) == (before, 0)
+    tried = [json.loads(row.record)["data"]["code"] for row in Event.objects.filter(verb="sign_off.refused").order_by("sequence")]
+    assert tried == ["not_entitled", "packet_changed"]
     assert ActivityRun.objects.get(release=release, key="ask").finished_at is None
     assert Group.objects.count() == 0
     assert timezone.now() >= open_attempt(release).asked_at
