@@ -15,12 +15,13 @@ def attempts_with_release(ids: Iterable[int]) -> list[Attempt]:
 
 
 def deciders(ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
-    """Attempt's number -> the e-mail addresses of those who can fill a place of it now; for `releases.waiting`."""
+    """Attempt's number -> the e-mail addresses of those who can fill a place of it now, nobody where the rule cannot be met; for `releases.waiting`."""
     found = {}
     for number, case in cases_of(attempts_with_release(ids)).items():
         can: set[str] = set()
-        for line in case.verdict.lines:
-            if line.asked:
-                can |= line.can_fill
+        if case.verdict.state != "impossible":
+            for line in case.verdict.lines:
+                if line.asked:
+                    can |= line.can_fill
         found[number] = sorted(can)
     return found

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from releases import access, operating, states
+from releases.lock_queue import Queue, held_by, queues_of
 from releases.models import Attempt, LogChunk, Release
 from releases.pages import Line, Page, said_events
 from releases.threads import Thread
@@ -238,6 +239,13 @@ class ActivityPage:
         if any(verb.name in access.OVERRIDE_VERBS for verb in fitting):
             allowed["override"] = access.may_override(self.page.user, self.release)
         return [verb for verb in fitting if allowed["override" if verb.name in access.OVERRIDE_VERBS else "run"]]
+
+    @cached_property
+    def lock(self) -> Queue | None:
+        """The queue of the lock that it waits for, or else that it holds."""
+        if self.line.look == "waiting_lock":
+            return queues_of([self.line.run], self.page.user).get(self.line.run.pk)
+        return held_by(self.line.run, self.page.user)
 
     @cached_property
     def inputs(self) -> list[tuple[str, str]]:

@@ -281,7 +281,7 @@ class Releases(Resources):
 
     def _answer(self, release: Release, status: int = 200) -> Response:
         headers = {"ETag": tag_of(release)} if release.state == State.DRAFT else {}
-        return Response(detail_of(release), status=status, headers=headers)
+        return Response(detail_of(release, self.request.user), status=status, headers=headers)
 
 
 class Runs(Resources):

@@ -13,7 +13,6 @@ from releases.asking import owners_of
 from releases.flows import compiled
 from releases.models import ActivityRun, Attempt, PhaseRun, Release
 from releases.scheduler import Answer, Fact, phase_state
-from releases.scheduling import waits_of
 from releases.states import LIVE, UNDECIDED, Run
 from releases.waiting import waiting_for
 from releases.wording import WAITS_FOR_LOCK
@@ -75,7 +74,7 @@ def summary_of(release: Release, counts: dict[str, int], asked: int) -> dict[str
     }
 
 
-def detail_of(release: Release) -> dict[str, Any]:
+def detail_of(release: Release, viewer: Any = None) -> dict[str, Any]:
     """The whole release: head, values, phases, activities with all their attempts, and what it waits for."""
     runs = list(ActivityRun.objects.filter(release=release).select_related("phase_run"))
     counts: dict[str, int] = {}
@@ -94,8 +93,8 @@ def detail_of(release: Release) -> dict[str, Any]:
         "outputs": secrets.hide(release.outputs or {}),
     }
     if not runs:
-        return shown | _not_started(release) | {"waiting_for": waits_of(release)}
-    return shown | {"phases": _phases(release, runs), "activities": _activities(release, runs), "waiting_for": waiting_for(release)}
+        return shown | _not_started(release) | {"waiting_for": waiting_for(release, viewer)}
+    return shown | {"phases": _phases(release, runs), "activities": _activities(release, runs), "waiting_for": waiting_for(release, viewer)}
 
 
 def said(at: datetime | None) -> str | None:

@@ -25,6 +25,7 @@ from releases.models import ActivityRun, Attempt, PhaseRun, Release, RunPerson
 from releases.names import answers_in
 from releases.scheduler import Fact, phase_state
 from releases.threads import Thread
+from releases.waiting_pages import Waits, waits_of
 from relorch.audit.models import Event, Stream
 from relorch.lib.look import kind_of
 from relorch.lib.words import short_duration
@@ -294,6 +295,11 @@ class Page:
         """What runs, waits or needs a decision; the most urgent first."""
         found = [line for line in self.lines if line.run.state not in _REST]
         return sorted(found, key=lambda line: (line.look not in wording.NEEDS_DECISION, not line.you, line.look not in wording.ASKS_PEOPLE))
+
+    @cached_property
+    def waits(self) -> Waits:
+        """Why it is not moving, and who can act."""
+        return waits_of(self.release, self.user, self.labels)
 
     @cached_property
     def decisions(self) -> list[Line]:

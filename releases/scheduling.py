@@ -227,22 +227,3 @@ def _cannot_start(release: int, refusal: DomainError) -> None:
         if work.cursor.rowcount:
             to = list(Release.objects.filter(pk=release).values_list("starter__email", flat=True))
             work.say("release.start_failed", release, code=refusal.code, message=said or refusal.message, to=to)
-
-
-def waits_of(release: Release) -> list[dict[str, Any]]:
-    """What a release that has not started waits for: its time, or a person."""
-    if release.state != State.SCHEDULED or release.scheduled_for is None:
-        return []
-    is_due = release.due_since is not None
-    return [
-        {
-            "activity": "",
-            "release": release.pk,
-            "kind": "person" if is_due else "time",
-            "who": [release.starter.email] if is_due else [],
-            "verb": "start",
-            "verbs": ["start", "reschedule", "cancel"],
-            "since": instant(release.due_since) if release.due_since else instant(release.created_at),
-            "until": None if is_due else instant(release.scheduled_for),
-        }
-    ]

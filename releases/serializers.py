@@ -289,6 +289,25 @@ class RunShape(serializers.Serializer[Any]):
     children = serializers.ListField(child=serializers.IntegerField(), help_text="Child releases, one for each attempt.")
 
 
+class LockStandingShape(serializers.Serializer[Any]):
+    """Who holds a lock or waits for it; nothing but a place where you may not see the release."""
+
+    release = serializers.IntegerField(allow_null=True)
+    name = serializers.CharField(allow_null=True)
+    activity = serializers.CharField()
+    phase = serializers.CharField()
+    since = InstantField(allow_null=True)
+
+
+class LockShape(serializers.Serializer[Any]):
+    """A lock and its queue."""
+
+    name = serializers.CharField()
+    place = serializers.IntegerField(help_text="In the queue, from 1.")
+    held_by = LockStandingShape(allow_null=True)
+    queue = LockStandingShape(many=True)
+
+
 class WaitShape(serializers.Serializer[Any]):
     """Somebody or something that a release waits for."""
 
@@ -298,9 +317,12 @@ class WaitShape(serializers.Serializer[Any]):
     who = serializers.ListField(child=serializers.CharField())
     verb = serializers.CharField()
     verbs = serializers.ListField(child=serializers.CharField())
+    text = serializers.CharField(help_text="What it waits for, in words.")
+    nobody = serializers.BooleanField(help_text="As things are nobody can act; `who` are those who can change that.")
     since = InstantField(allow_null=True)
     until = InstantField(allow_null=True)
     child = serializers.IntegerField(required=False)
+    lock = LockShape(required=False)
 
 
 class ReleaseDetailShape(ReleaseShape):

@@ -1,28 +1,37 @@
 """Whom or what a release waits for (semantics, section 7): one entry for each open run of it and of its children, with who can move it and how.
 
-The number of queries does not depend on how many runs are open. Who can still decide is known above, by the approvals, which provide it here.
+What a wait means is decided in `releases/waits.py`; here its rows are read. The number of queries does not depend on how many runs are open. Who can
+still decide is known above, by the approvals, and whether workers are alive by the root: both provide it here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from django.contrib.auth import get_user_model
 from django.db.models import F
+from django.utils import timezone
 
-from releases.asking import owners_of
+from processes.access import Permission
 from releases.flows import compiled
+from releases.lock_queue import queues_of
 from releases.models import ActivityRun, Attempt, Release
+from releases.responsible import administrators, holders_of, responsible_for
 from releases.states import LIVE, UNDECIDED, Run
+from releases.states import Release as State
+from releases.waits import Seen, Wait, Who, wait_of
+from releases.wording import WAITS_FOR_LOCK
 from relorch.audit.chain import instant
 from relorch.audit.models import Event
 
 Deciders: TypeAlias = Callable[[Sequence[int]], Mapping[int, Sequence[str]]]
-"""Attempts that wait for people -> the e-mail addresses of those who can decide now."""
+"""Attempts that wait for people -> the e-mail addresses of those who can decide now; nobody where the rule cannot be met."""
 SHOWN = (Run.QUEUED, Run.RUNNING, Run.WAITING, *sorted(UNDECIDED))
-_AFTER_BAD_END = ("retry", "ignore", "fail", "succeed")
+PATIENCE = timedelta(seconds=5)
+"""What is queued for less than this is not yet somebody's fault."""
 _deciders: list[Deciders] = []
+_workers: list[Callable[[], Collection[str]]] = []
 
 
 def provide_deciders(ask: Deciders) -> None:
@@ -30,33 +39,33 @@ def provide_deciders(ask: Deciders) -> None:
     _deciders[:] = [ask]
 
 
-def waiting_for(release: Release) -> list[dict[str, Any]]:
-    """`[{activity, release, kind, who, verb, verbs, since}]`, in the order of the process, children after what waits for them."""
+def provide_workers(ask: Callable[[], Collection[str]]) -> None:
+    """Called once, by the root: `ask` tells the lanes whose workers were heard of lately."""
+    _workers[:] = [ask]
+
+
+def waiting_for(release: Release, viewer: Any = None) -> list[dict[str, Any]]:
+    """`[{activity, release, kind, who, verb, verbs, text, since, until, …}]`, in the order of the process, children after what waits for them.
+
+    Releases that `viewer` may not see and that hold or want the same lock are not named.
+    """
+    if release.state == State.SCHEDULED:
+        return [_scheduled(release)]
     if release.state not in LIVE:
         return []
     runs = _open_runs(release)
-    attempts = {a.run_id: a for a in _last_attempts(runs)}
-    asked = [attempts[run.pk].pk for run in runs if run.type == "manual" and run.state == Run.WAITING and run.pk in attempts]
-    people = _deciders[0](asked) if asked and _deciders else {}
-    owners = _owners(run for run in runs if run.state in UNDECIDED)
-    found = [_hold(release)] if release.state == "held" else []
-    children = {run.release.parent_run_id: run.release_id for run in runs if run.release.parent_run_id}
-    for run in runs:
-        attempt = attempts.get(run.pk)
-        entry = _of(run, attempt)
-        if run.state in UNDECIDED:
-            entry["who"] = owners.get(run.pk, [])
-        elif entry["verb"] == "sign_off" and attempt is not None:
-            entry["who"] = list(people.get(attempt.pk, ()))
-        elif entry["kind"] == "child":
-            entry["child"] = children.get(run.pk) or ((attempt.reference or {}).get("release") if attempt else None)
-        found.append(entry)
+    found = [_hold(release)] if release.state == State.HELD else []
+    if runs:
+        found += _Reading(runs, viewer).entries()
+    elif release.state == State.RUNNING:
+        found.append(_between(release))
     return found
 
 
 def _open_runs(release: Release) -> list[ActivityRun]:
     """Those of the release and of everything below it, in one query over the tree."""
-    rows = ActivityRun.objects.filter(root_id=release.root_id, state__in=SHOWN).select_related("release").order_by("release_id", "position")
+    rows = ActivityRun.objects.filter(root_id=release.root_id, state__in=SHOWN).order_by("release_id", "position")
+    rows = rows.select_related("release__process", "release__starter")
     in_release: dict[int, list[ActivityRun]] = {}
     below: dict[int, list[int]] = {}
     for run in rows.defer("outputs", "met", "changes", "release__inputs", "release__variables", "release__outputs", "release__pins"):
@@ -72,81 +81,148 @@ def _open_runs(release: Release) -> list[ActivityRun]:
     return found
 
 
+class _Reading:
+    """The open runs of a tree with all that is known of them."""
+
+    def __init__(self, runs: Sequence[ActivityRun], viewer: Any) -> None:
+        self.runs, self.now = runs, timezone.now()
+        self.attempts = {attempt.run_id: attempt for attempt in _last_attempts(runs)}
+        asked = [a.pk for a in self.attempts.values() if a.asked_at is not None and a.state == Run.WAITING]
+        self.deciders = _deciders[0](asked) if asked and _deciders else {}
+        busy = [run for run in runs if run.state in (Run.QUEUED, Run.RUNNING)]
+        self.lanes = _alive(self.now) if busy else frozenset()
+        parked = [run for run in runs if run.state == Run.WAITING and run.code == WAITS_FOR_LOCK]
+        self.queues = queues_of(parked, viewer) if parked else {}
+        self.children = {run.release.parent_run_id: run.release_id for run in runs if run.release.parent_run_id}
+        releases = list({run.release_id: run.release for run in runs}.values())
+        self.people = responsible_for(runs, holders_of(Permission.OPERATE, releases, starter=True))
+
+    def entries(self) -> list[dict[str, Any]]:
+        waits = [(run, seen := self._seen(run), wait_of(seen)) for run in self.runs]
+        admins = administrators() if any(wait.who is Who.ADMINISTRATORS for *_, wait in waits) else []
+        return [self._entry(run, seen, wait, admins) for run, seen, wait in waits]
+
+    def _seen(self, run: ActivityRun) -> Seen:
+        attempt = self.attempts.get(run.pk)
+        since, until = run.started_at or run.release.started_at, None
+        if attempt is None:
+            return Seen(run.state, run.type, run.code, run.outcome, since=since)
+        is_asked = attempt.state == Run.WAITING and attempt.asked_at is not None
+        if run.state in UNDECIDED:
+            since = attempt.finished_at or since
+        elif is_asked:
+            since, until = attempt.asked_at, attempt.due_at
+        elif run.state == Run.QUEUED:
+            since, until = attempt.queued_at, attempt.next_at
+        elif run.state == Run.WAITING:
+            since, until = (self.queues[run.pk].since if run.pk in self.queues else attempt.started_at or since), attempt.due_at or attempt.poll_at
+        elif run.state == Run.RUNNING:
+            since = attempt.started_at or since
+        return Seen(
+            run.state,
+            run.type,
+            run.code,
+            run.outcome,
+            connector=compiled(run.release.version_id).steps[run.key].activity.connector or "",
+            is_asked=is_asked,
+            can_be_met=not is_asked or not _deciders or bool(self.deciders.get(attempt.pk)),
+            is_heard=self._is_heard(run, attempt),
+            attempt=attempt.number,
+            since=since,
+            until=until,
+        )
+
+    def _is_heard(self, run: ActivityRun, attempt: Attempt) -> bool:
+        if run.state == Run.RUNNING:
+            return attempt.lease_until is None or attempt.lease_until > self.now - PATIENCE
+        if run.state != Run.QUEUED or run.release.state != State.RUNNING:
+            return True
+        ready = attempt.next_at or attempt.queued_at
+        return attempt.lane in self.lanes or ready > self.now - PATIENCE
+
+    def _entry(self, run: ActivityRun, seen: Seen, wait: Wait, admins: list[str]) -> dict[str, Any]:
+        attempt = self.attempts.get(run.pk)
+        who = self.people[run.pk]
+        if wait.who is Who.DECIDERS:
+            who = list(self.deciders.get(attempt.pk, ())) if attempt else []
+        elif wait.who is Who.ADMINISTRATORS:
+            who = admins
+        entry = _entry(run.key, run.release_id, wait.kind, who, wait.verb, wait.verbs, wait.text, seen.since, seen.until) | {"nobody": wait.nobody}
+        if wait.kind == "child":
+            entry["child"] = self.children.get(run.pk) or ((attempt.reference or {}).get("release") if attempt else None)
+        elif run.pk in self.queues:
+            queue = self.queues[run.pk]
+            entry |= {"lock": queue.shown(), "text": queue.text()}
+        return entry
+
+
 def _last_attempts(runs: Sequence[ActivityRun]) -> list[Attempt]:
-    if not runs:
-        return []
     rows = Attempt.objects.filter(run__in=[run.pk for run in runs], number=F("run__attempt_count"))
-    return list(rows.only("run_id", "number", "state", "queued_at", "next_at", "started_at", "finished_at", "asked_at", "due_at", "poll_at", "reference"))
+    return list(
+        rows.only(
+            *("run_id", "number", "state", "lane", "queued_at", "next_at", "started_at", "finished_at"),
+            *("asked_at", "due_at", "poll_at", "lease_until", "reference"),
+        )
+    )
 
 
-def _of(run: ActivityRun, attempt: Attempt | None) -> dict[str, Any]:
-    verbs: tuple[str, ...] = ()
-    kind, verb, since = "machine", "run", run.started_at or (attempt and attempt.queued_at) or run.release.started_at
-    until = None
-    if run.state in UNDECIDED:
-        kind, verb, verbs = "person", "retry", _AFTER_BAD_END
-        since = (attempt and attempt.finished_at) or since
-    elif attempt is None:
-        pass
-    elif run.type == "manual":
-        # not asked yet: its question is still being worked out
-        kind, verb, since = ("person", "sign_off", attempt.asked_at) if run.state == Run.WAITING else ("machine", "run", attempt.queued_at)
-        verbs = ("sign_off",) if run.state == Run.WAITING else ()
-        until = attempt.due_at
-    elif run.type == "subprocess" and run.state == Run.WAITING:
-        kind, verb, since = "child", "finish", attempt.started_at
-    elif run.state == Run.QUEUED and attempt.next_at is not None:
-        kind, verb, since, until = "time", "retry", attempt.queued_at, attempt.next_at
-    elif run.state == Run.WAITING:
-        kind, verb = ("time", "wait") if compiled(run.release.version_id).steps[run.key].activity.connector == "timer" else ("machine", "poll")
-        since, until = attempt.started_at, attempt.due_at or attempt.poll_at
+def _alive(now: datetime) -> frozenset[str]:
+    """The lanes in which somebody works: a pulse of its workers, or a claim whose lease is kept."""
+    if not _workers:
+        return frozenset({Attempt.ENGINE, Attempt.SLOW, Attempt.PREPARE})
+    claimed = Attempt.objects.filter(state=Run.RUNNING, lease_until__gt=now).order_by().values_list("lane", flat=True).distinct()
+    found = {*_workers[0](), *claimed}
+    return frozenset(found | ({Attempt.PREPARE} if Attempt.ENGINE in found else set()))
+
+
+def _entry(
+    activity: str, release: int, kind: str, who: Sequence[str], verb: str, verbs: Iterable[str], text: str, since: datetime | None, until: datetime | None
+) -> dict[str, Any]:
     return {
-        "activity": run.key,
-        "release": run.release_id,
+        "activity": activity,
+        "release": release,
         "kind": kind,
-        "who": [],
+        "who": list(who),
         "verb": verb,
         "verbs": list(verbs),
+        "text": text,
+        "nobody": False,
         "since": _said(since),
         "until": _said(until),
     }
 
 
 def _hold(release: Release) -> dict[str, Any]:
+    """Whoever put the hold can lift it, if they still may; else those who operate the release where it was put."""
     events = Event.objects.filter(stream=f"release:{release.root_id}", verb="release.held", release_id=release.held_by_id)
     by = events.order_by("-sequence").values_list("actor__email", flat=True).first()
-    return {
-        "activity": "",
-        "release": release.held_by_id or release.pk,
-        "kind": "hold",
-        "who": [by] if by else [],
-        "verb": "resume",
-        "verbs": ["resume"],
-        "since": _said(release.held_at),
-        "until": None,
-    }
+    where = release if release.held_by_id in (None, release.pk) else Release.objects.select_related("process", "starter").get(pk=release.held_by_id)
+    can = holders_of(Permission.OPERATE, [where], starter=True)[where.pk] or administrators()
+    who = [by] if by in can else can
+    return _entry("", where.pk, "hold", who, "resume", ("resume",), "On hold: nothing new begins until it is resumed.", release.held_at, None)
 
 
-def _owners(runs: Iterable[ActivityRun]) -> dict[int, list[str]]:
-    """Who is responsible for each of these runs, as e-mail addresses; groups are asked for their members once for all."""
-    declared = {run.pk: owners_of(run.release, run.key) for run in runs}
-    groups = {name.removeprefix("group:") for owners in declared.values() for name in owners if name.startswith("group:")}
-    members: dict[str, list[str]] = {}
-    if groups:
-        rows = get_user_model().objects.filter(is_active=True, groups__name__in=groups).order_by("email")
-        for group, email in rows.values_list("groups__name", "email"):
-            members.setdefault(group, []).append(email)
-    return {
-        run: list(
-            dict.fromkeys(
-                email
-                for name in owners
-                for email in (members.get(name.removeprefix("group:"), []) if name.startswith("group:") else [name.removeprefix("user:")])
-            )
-        )
-        for run, owners in declared.items()
-    }
+def _scheduled(release: Release) -> dict[str, Any]:
+    """Not started yet: its time comes, or has come and a person must start it."""
+    can = holders_of(Permission.START, [release])[release.pk] or administrators()
+    can.sort(key=lambda email: email != release.starter.email)
+    if release.due_since is not None:
+        said = release.reason or "Its time has come, and somebody must start it."
+        return _entry("", release.pk, "person", can, "start", ("start", "reschedule", "cancel"), said, release.due_since, release.expected_end)
+    said = "Starts by itself at its time." if release.auto_start else "Asks somebody to start it at its time."
+    return _entry("", release.pk, "time", can, "start", ("start", "reschedule", "cancel"), said, release.created_at, release.scheduled_for)
 
 
-def _said(at: Any) -> str | None:
+def _between(release: Release) -> dict[str, Any]:
+    """Nothing of it is open: what comes next is being worked out, by a worker if there is one."""
+    now = timezone.now()
+    stirred = Release.objects.filter(pk=release.root_id).values_list("stirred_at", flat=True).first()
+    if stirred is None or stirred > now - PATIENCE or Attempt.ENGINE in _alive(now):
+        can = holders_of(Permission.OPERATE, [release], starter=True)[release.pk]
+        return _entry("", release.pk, "machine", can, "hold", ("hold", "abort"), "What comes next is being worked out.", stirred or release.started_at, None)
+    said = "What comes next is to be worked out, and no worker is alive. Whoever looks after the installation can start them."
+    return _entry("", release.pk, "machine", administrators(), "start_workers", (), said, stirred, None) | {"nobody": True}
+
+
+def _said(at: datetime | None) -> str | None:
     return instant(at) if at else None

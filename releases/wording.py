@@ -58,8 +58,9 @@ def release_look(state: str, active: Sequence[Active]) -> str:
     for look in ("waiting_you", "waiting_person"):
         if look in looks:
             return look
-    if looks and looks <= {"waiting_time"}:
-        return "waiting_time"
+    for look in ("waiting_time", "waiting_lock", "waiting_signal"):
+        if looks == {look}:
+            return look
     return str(Release.RUNNING)
 
 
@@ -74,6 +75,8 @@ def short_reason(state: str, reason: str, active: Sequence[Active], now: datetim
         longest = max(((now - item.since).total_seconds() for item in asked if item.since), default=0)
         said = asked[0].label if len(asked) == 1 else f"{len(asked)} questions, longest"
         return f"{said}, {words.duration(longest)}" if len(asked) == 1 else f"{said} {words.duration(longest)}"
+    if look in _STANDS:
+        return f"{_names([item.label for item in active])}: waits for {_STANDS[look]}"
     if state == Release.RUNNING:
         return _names([item.label for item in active if item.look in BUSY])
     if state == Release.FAILED and active:
@@ -95,6 +98,8 @@ def reason(state: str, said: str, active: Sequence[Active], *, pending: int, too
             f" {'holds' if asked == 1 else 'hold'} up {_count(pending, 'activity', 'activities')}" if pending else f" {'is' if asked == 1 else 'are'} open"
         )
         return f"{_count(asked, 'question')} to people{held_up}.{running}"
+    if look in _STANDS:
+        return f"{_names([item.label for item in busy])} {'waits' if len(busy) == 1 else 'wait'} for {_STANDS[look]}."
     if state == Release.RUNNING:
         return f"{_names([item.label for item in busy])} {'is' if len(busy) == 1 else 'are'} running." if busy else "The next activities are being handed out."
     if state == Release.DRAFT:
@@ -119,8 +124,17 @@ def not_started(auto_start: bool, is_due: bool, said: str) -> str:
     return "It starts by itself at its time." if auto_start else "At its time it waits for a person to start it."
 
 
+_STANDS = {"waiting_lock": "a lock that another has", "waiting_signal": "a signal from outside"}
+"""Looks of a release in which nothing else goes on, and what it then waits for."""
+
+
 def _count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """Some names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _names(names: Sequence[str]) -> str:

@@ -9,5 +9,9 @@ class RelorchConfig(AppConfig):
     verbose_name = "relorch"
 
     def ready(self) -> None:
-        """Whoever publishes a task needs the Celery application to be there."""
+        """Whoever publishes a task needs the Celery application to be there; a release that does not move asks whether any worker is."""
+        from releases.waiting import provide_workers
         from relorch import celery  # noqa: F401
+        from relorch.heard import lanes_heard
+
+        provide_workers(lanes_heard)

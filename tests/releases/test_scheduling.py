@@ -15,6 +15,7 @@ from processes.writing import digest, document
 from releases import planning, scheduling, sweep
 from releases.models import Attempt, Release
 from releases.restarting import restart_from
+from releases.waiting import waiting_for
 from relorch.audit.models import Event
 from relorch.lib.errors import Conflict, Invalid
 from tests import factories
@@ -65,14 +66,14 @@ def test_before_its_time_nothing_happens_and_at_its_time_it_starts_by_itself_onc
 
 def test_without_the_switch_it_waits_for_a_person_and_is_shown_so() -> None:
     release = scheduled()
-    assert [(wait["kind"], wait["verb"]) for wait in scheduling.waits_of(release)] == [("time", "start")]
+    assert [(wait["kind"], wait["verb"]) for wait in waiting_for(release)] == [("time", "start")]
     time_has_come(release)
     at_once(*[lambda: scheduling.come_due(release.pk)] * 4)
     after = fresh(release)
     assert after.state == "scheduled"
     assert after.due_since is not None
     assert events(release).count("release.due") == 1
-    assert [(wait["kind"], wait["who"], wait["verb"]) for wait in scheduling.waits_of(after)] == [("person", [release.starter.email], "start")]
+    assert [(wait["kind"], wait["verb"]) for wait in waiting_for(after)] == [("person", "start")]
     planning.start_draft(release=after, actor=ACTOR)
     assert (fresh(release).state, fresh(release).due_since) == ("running", None)
 
