@@ -105,5 +105,5 @@ def fail_fast(work: Work, cause: Ref) -> None:
         work.moved(ref, before, after)
         work.say(f"activity.{after}", ref.release, ref.key, because="bad_end", causes=[cause.key])
         work.count(ref)
-        if before == Run.WAITING and flow.steps[ref.key].type is ActivityType.SUBPROCESS:
+        if before == Run.WAITING and flow.steps[ref.key].type is not ActivityType.MANUAL:
             abort_children(work, ref, f"{cause.key} failed, and the release is to stop at its first failure.")

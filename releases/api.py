@@ -20,6 +20,7 @@ from processes.problems import Problem, did_you_mean
 from releases import making, operating, overview, planning, restarting, scheduling, trying
 from releases.access import may_do, may_edit_draft, may_operate, may_reschedule, may_start
 from releases.detail import detail_of, summaries
+from releases.downstream import losers_of
 from releases.engine import Actor, Move
 from releases.flows import compiled
 from releases.models import ActivityRun, Attempt, LogChunk, Release
@@ -362,10 +363,19 @@ class Runs(Resources):
         if run is None:
             raise Conflict("wrong_state", f"This release is {release.state}: its activities have not begun.", state=release.state)
         wanted = body_of(kind, request)
+        if wanted.get("process"):
+            # who may not see it is told what is told of one that is not there
+            other = Process.objects.visible_to(request.user).filter(identifier=wanted["process"]).first()
+            if other is not None:
+                allow(may_start(request.user, other), "start that process")
+            elif Process.objects.filter(identifier=wanted["process"]).exists():
+                said = [Problem("unknown_process", f'The process "{wanted["process"]}" is not there or has never been published.', "/process")]
+                raise Invalid("unknown_process", said[0].message, said)
         moves = verb(release=release.pk, activity=activity, actor=actor_of(request), preview=wants_preview(request), **wanted)
         moved = moves_of(moves, release.pk, activity, run.state)
         if wants_preview(request):
-            return Response({"will": moved})
+            losers = losers_of(compiled(release.version_id).flow.blueprint, activity) if name in ("skip", "fail", "ignore") else []
+            return Response({"will": moved} | ({"loses": losers} if losers else {}))
         run.refresh_from_db(fields=["state"])
         return Response({"id": activity, "release": release.pk, "state": run.state, "moved": moved})
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
-from processes.blueprint import Activity
+from processes.blueprint import Activity, ActivityType
 from processes.expressions import render
 from processes.models import ProcessVersion
 from processes.problems import Problem
@@ -37,6 +38,20 @@ def _version(root: Release, identifier: str) -> ProcessVersion | None:
     return executable(newest) if newest else None
 
 
+def unfit(parent: Release, identifier: str) -> list[Problem]:
+    """Why this process cannot run below the release: it is not there, it or what it calls is above it already, or the tree would be too deep (S12)."""
+    root = parent if parent.root_id == parent.pk else Release.objects.get(pk=parent.root_id)
+    version = _version(root, identifier)
+    if version is None:
+        return [Problem("unknown_process", f'The process "{identifier}" is not there or has never been published.', "/process")]
+    path: list[str] = []
+    above: Release | None = parent
+    while above is not None:
+        path.insert(0, above.process.identifier)
+        above = above.parent_run.release if above.parent_run is not None else None
+    return [replace(problem, place="/process") for problem in planning.problems_below(version, tuple(path), root.pins)]
+
+
 def prepare(parent: Release, activity: Activity, ref: Ref, attempt: int, number: int) -> Callable[[Work], None]:
     """Work out the child of this attempt; the answer starts it under the lock. Raises ExpressionError, and Invalid when its inputs do not fit."""
     root = parent if parent.root_id == parent.pk else Release.objects.get(pk=parent.root_id)
@@ -45,10 +60,10 @@ def prepare(parent: Release, activity: Activity, ref: Ref, attempt: int, number:
     version = _version(root, identifier)
     if version is None:
         raise Invalid("unknown_process", f'The process "{identifier}" was not published when this release started.', [Problem("unknown_process", identifier)])
-    if parent.level >= planning.MOST_LEVELS:
-        raise Invalid("too_deep", f"At most {planning.MOST_LEVELS} levels of subprocesses.")
-    names = names_of_step(parent, activity.id, activity.inputs, reveal=True)
-    given = {**render(activity.inputs, names), **run.changes.get("inputs", {})}
+    if problems := unfit(parent, identifier):
+        raise Invalid(problems[0].code, problems[0].message, problems)
+    own = activity.inputs if activity.type is ActivityType.SUBPROCESS else {}
+    given = {**render(own, names_of_step(parent, activity.id, own, reveal=True)), **run.changes.get("inputs", {})}
     identity, at = planning.next_id()
     child = Release(
         pk=identity,

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
@@ -151,7 +151,7 @@ def of_activity(it: ActivityPage, verb: Verb, actor: Actor) -> Asked:
         danger=verb.danger,
         takes_inputs=verb.name == "retry" and it.line.run.type != "manual",
     )
-    if verb.name == "retry" and it.line.run.type == "subprocess":
+    if verb.name == "retry" and it.line.run.type != "manual":
         asked.processes = list(Process.objects.startable_by(it.page.user).order_by("name")[:200])
     if verb.name in WITH_OUTPUTS:
         asked.outputs = outputs_of(it)
@@ -213,6 +213,8 @@ def _done(request: HttpRequest, asked: Asked, context: dict[str, Any]) -> HttpRe
     if asked.takes_inputs and asked.inputs.strip():
         given["inputs"] = _object(asked, asked.inputs)
     if asked.processes and (process := request.POST.get("process", "")):
+        if process not in {one.identifier for one in asked.processes}:
+            raise Http404
         given["process"] = asked.process = process
     if asked.verb in WITH_OUTPUTS:
         given["outputs"] = _outputs(asked, request.POST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q
@@ -13,7 +13,7 @@ from releases.asking import owners_of
 from releases.flows import compiled
 from releases.models import ActivityRun, Attempt, PhaseRun, Release
 from releases.scheduler import Answer, Fact, phase_state
-from releases.states import LIVE, UNDECIDED, Run
+from releases.states import BAD, LIVE, UNDECIDED, Run, Skipped
 from releases.waiting import waiting_for
 from releases.wording import WAITS_FOR_LOCK
 from relorch.audit.chain import instant
@@ -83,6 +83,7 @@ def detail_of(release: Release, viewer: Any = None) -> dict[str, Any]:
     asked = sum(run.type == "manual" and run.state == Run.WAITING and run.code != WAITS_FOR_LOCK for run in runs)
     shown = summary_of(release, counts, asked) | {
         "parent": _parent(release),
+        "failure": failure_in(runs),
         "description": release.description,
         "links": release.links,
         "owners": release.owners,
@@ -95,6 +96,16 @@ def detail_of(release: Release, viewer: Any = None) -> dict[str, Any]:
     if not runs:
         return shown | _not_started(release) | {"waiting_for": waiting_for(release, viewer)}
     return shown | {"phases": _phases(release, runs), "activities": _activities(release, runs), "waiting_for": waiting_for(release, viewer)}
+
+
+def failure_in(runs: Iterable[ActivityRun]) -> dict[str, Any] | None:
+    """The first failure among these runs that still stands: what ended badly or needs a decision, with its code and text."""
+    bad = [run for run in runs if run.state in UNDECIDED or (run.state in BAD and run.skipped_because != Skipped.BAD_END)]
+    bad.sort(key=lambda run: (run.state == Run.ABORTED, run.finished_at or datetime.max.replace(tzinfo=UTC), run.position))
+    if not bad:
+        return None
+    first = bad[0]
+    return {"activity": first.key, "state": first.outcome or first.state, "code": first.code, "message": first.message, "number": len(bad)}
 
 
 def said(at: datetime | None) -> str | None:
@@ -130,6 +141,7 @@ def _phases(release: Release, runs: list[ActivityRun]) -> list[dict[str, Any]]:
                 "finished_at": said(row.closed_at),
                 "outputs": secrets.hide(row.outputs or {}),
                 "message": row.error,
+                "failure": failure_in(run for run in runs if run.phase_run_id == row.pk),
                 "done": row.total - row.remaining,
                 "total": row.total,
             }
@@ -202,7 +214,7 @@ def _not_started(release: Release) -> dict[str, Any]:
     nothing: dict[str, Any] = {"state": "pending", "skipped_because": None, "causes": [], "started_at": None, "finished_at": None, "outputs": {}, "message": ""}
     phases = [
         {"id": phase.id, "name": phase.name or phase.id, "depends_on": list(phase.depends_on), "owners": list(phase.owners), **nothing}
-        | {"done": 0, "total": len(phase.activities)}
+        | {"failure": None, "done": 0, "total": len(phase.activities)}
         for phase in flow.phases.values()
     ]
     activities = [

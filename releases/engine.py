@@ -60,6 +60,8 @@ class Work:
         self._ready_runs: list[tuple[Ref, Decision]] = []
         self._ready_phases: list[tuple[int, int, int, str]] = []
         self._to_close: list[tuple[int, int, int, str]] = []
+        self.by_process: set[int] = set()
+        """Runs whose next attempt is a release of another process, whatever they are."""
         self._to_queue: list[tuple[Ref, Run, Mapping[str, int], float]] = []
         self.gated: list[locking.Gated] = []
         self._tended = 0
@@ -463,13 +465,12 @@ class Work:
             return
         self.load(ref.release for ref, *_ in queue)
         steps = [self.compiled(ref.release).steps[ref.key] for ref, *_ in queue]
+        lanes = [PREPARE if ref.id in self.by_process else step.lane for (ref, *_), step in zip(queue, steps, strict=True)]
         claims = []
-        for (ref, _, _, delay), step in zip(queue, steps, strict=True):
-            claim = (
-                delay == 0 and self.appetite.get(step.lane, 0) > 0 and not (step.guards or step.locks) and self._releases[ref.release].state is State.RUNNING
-            )
+        for (ref, _, _, delay), step, lane in zip(queue, steps, lanes, strict=True):
+            claim = delay == 0 and self.appetite.get(lane, 0) > 0 and not (step.guards or step.locks) and self._releases[ref.release].state is State.RUNNING
             if claim:
-                self.appetite[step.lane] -= 1
+                self.appetite[lane] -= 1
             claims.append(claim)
         self.cursor.execute(
             sql.QUEUE,
@@ -479,7 +480,7 @@ class Work:
                 "lease": LEASE,
                 "runs": [ref.id for ref, *_ in queue],
                 "was": [was for _, was, _, _ in queue],
-                "lanes": [step.lane for step in steps],
+                "lanes": lanes,
                 "effects": [step.effect for step in steps],
                 "met": [json.dumps(dict(met)) if met else "{}" for _, _, met, _ in queue],
                 "claims": claims,
@@ -487,7 +488,7 @@ class Work:
             },
         )
         queued = {run: (attempt, number, key) for attempt, run, number, key in self.cursor.fetchall()}
-        for (ref, was, _, delay), step, claim in zip(queue, steps, claims, strict=True):
+        for (ref, was, _, delay), step, lane, claim in zip(queue, steps, lanes, claims, strict=True):
             if ref.id not in queued:
                 continue
             attempt, number, key = queued[ref.id]
@@ -498,7 +499,7 @@ class Work:
             elif step.locks:
                 self.gated.append(locking.Gated(ref, attempt, number, delay=delay))
             else:
-                self.handed_out(ref, step.lane, delay)
+                self.handed_out(ref, lane, delay)
             if delay:
                 self.say("activity.retry_scheduled", ref.release, ref.key, attempt=number, delay=delay)
 

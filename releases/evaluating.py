@@ -62,7 +62,7 @@ _CHORES = {
         FROM releases_activityrun run JOIN releases_attempt a ON a.run_id = run.id AND a.state = 'waiting'
         JOIN releases_release child ON child.parent_run_id = run.id AND child.id = (a.reference ->> 'release')::bigint
         JOIN releases_release r ON r.id = run.release_id
-        WHERE run.root_id = %(root)s AND run.type = 'subprocess' AND run.state = 'waiting' AND r.state IN ('running', 'held')
+        WHERE run.root_id = %(root)s AND run.type <> 'manual' AND a.lane = 'prepare' AND run.state = 'waiting' AND r.state IN ('running', 'held')
             AND child.state IN ('succeeded', 'partially_succeeded', 'failed', 'aborted', 'cancelled') LIMIT %(most)s""",
     "finish_release": """
         SELECT r.id, r.id, '' FROM releases_release r WHERE r.root_id = %(root)s AND r.state = 'running' AND r.open_phases = 0 LIMIT %(most)s""",
@@ -371,7 +371,10 @@ def _child_ended(release: Release, row: tuple[Any, ...]) -> Finding:
             return _failed(End(attempt, ref, Run.FAILED, fence, Run.WAITING, code=problem.code, message=_text_of(problem), number=number))
         return _handed_up(End(attempt, ref, Run.SUCCEEDED, fence, Run.WAITING, outputs=outputs, number=number), child_id)
     code = "child_failed" if child.state == "failed" else "child_aborted"
-    return _failed(End(attempt, ref, Run.FAILED, fence, Run.WAITING, code=code, message=f'The release "{child.name}" {child.state}.', number=number))
+    said = f'The release "{child.name}" {"failed" if child.state == "failed" else f"was {child.state}"}.'
+    # a process that a person ran in place of the activity is not run again by policy
+    final = activity.type is not ActivityType.SUBPROCESS
+    return _failed(End(attempt, ref, Run.FAILED, fence, Run.WAITING, code=code, message=said, number=number, final=final))
 
 
 def _handed_up(end: End, child: int) -> Finding:

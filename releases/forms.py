@@ -129,7 +129,8 @@ class StartForm(forms.Form):
         if secrets.is_secret(value):
             return "set, and not shown"
         shown = form_value(spec, value)
-        return ("yes" if shown else "no") if isinstance(shown, bool) else ", ".join(shown) if isinstance(shown, list) else str(shown)
+        plain = ("yes" if shown else "no") if isinstance(shown, bool) else ", ".join(shown) if isinstance(shown, list) else str(shown)
+        return plain or "empty"
 
     def take(self, error: Invalid) -> None:
         """Say every problem at its field."""

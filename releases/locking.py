@@ -236,7 +236,11 @@ class _Tending:
             self.cursor.execute("UPDATE releases_attempt SET state = 'queued', message = '' WHERE id = %s AND state = 'waiting'", (one.attempt,))
             self.cursor.execute("UPDATE releases_activityrun SET state = 'queued', code = '', message = '' WHERE id = %s AND state = 'waiting'", (one.ref.id,))
             self.work.moved(one.ref, Run.WAITING, Run.QUEUED)
-        self.work.handed_out(one.ref, self.work.compiled(one.ref.release).steps[one.ref.key].lane, one.delay)
+        self.work.handed_out(one.ref, self._lane(one), one.delay)
+
+    def _lane(self, one: Gated) -> str:
+        self.cursor.execute("SELECT lane FROM releases_attempt WHERE id = %s", (one.attempt,))
+        return str(self.cursor.fetchone()[0])
 
     def _ask(self, ask: Ask) -> list[Ticket]:
         """Take a place in the queue, and the lock if it is free; the ring that waiting for it would close."""

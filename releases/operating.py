@@ -11,9 +11,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from processes.problems import Problem
+from releases import children
 from releases.aborting import abort_children, abort_tree, below, end_attempts
 from releases.downstream import outputs_needed
 from releases.engine import Actor, End, Move, Ref, Work, locked
+from releases.models import Release
 from releases.recounting import recount
 from releases.sealing import seal_of
 from releases.states import LIVE, REOPENABLE, Run, Skipped
@@ -108,19 +110,23 @@ def stop(*, release: int, activity: str, actor: Actor, reason: str, preview: boo
 def retry(
     *, release: int, activity: str, actor: Actor, reason: str, inputs: Mapping[str, Any] | None = None, process: str = "", preview: bool = False
 ) -> Moves:
-    """A new attempt; what was skipped because of the old one becomes pending again (S11), a finished release reopens."""
+    """A new attempt; what was skipped because of the old one becomes pending again (S11), a finished release reopens.
+
+    With `process` the new attempt is a release of that process, for a subprocess from now on, for a machine's activity this once. Raises Conflict naming
+    the state; Invalid without a reason, for a decision (no process replaces people), and for a process that cannot run there (S12).
+    """
+    wrong = children.unfit(Release.objects.get(pk=release), process) if process else []
     fits = {Run.ON_HOLD, Run.INTERRUPTED, Run.FAILED, Run.REJECTED, Run.EXPIRED}
     with locked(release, actor=actor, preview=preview) as work:
         ref, state, kind = _run(work, release, activity, fits, "retried", over=True)
         need_reason(reason)
-        if process and kind != "subprocess":
-            raise Invalid("not_a_subprocess", f"{activity} is no subprocess: it cannot be retried by running another process.")
+        if process and kind == "manual":
+            said = "People decide here: a process cannot take their place."
+            raise Invalid("asks_people", said, [Problem("asks_people", said, "/process")])
+        if wrong:
+            raise Invalid(wrong[0].code, wrong[0].message, wrong)
         reopen(work, release)
-        if inputs or process:
-            work.cursor.execute("SELECT changes FROM releases_activityrun WHERE id = %s", (ref.id,))
-            earlier = _object(work.cursor.fetchone()[0])
-            changes = {**earlier, "inputs": {**earlier.get("inputs", {}), **(inputs or {})}, **({"process": process} if process else {})}
-            work.cursor.execute("UPDATE releases_activityrun SET changes = %s::json WHERE id = %s", (json.dumps(changes), ref.id))
+        _change(work, ref, kind, inputs or {}, process)
         work.say("activity.retried", release, activity, reason=reason, inputs=sorted(inputs or {}), process=process)
         _pending_again(work, release, activity)
         work.cursor.execute("SELECT attempt_count FROM releases_activityrun WHERE id = %s", (ref.id,))
@@ -132,6 +138,25 @@ def retry(
             _to_pending(work, ref, state)
             recount(work, release)
     return work.moves
+
+
+def _change(work: Work, ref: Ref, kind: str, inputs: Mapping[str, Any], process: str) -> None:
+    """What the new attempt is given: inputs over the earlier ones, and the process that it runs."""
+    work.cursor.execute("SELECT changes, attempt_count FROM releases_activityrun WHERE id = %s", (ref.id,))
+    changes, tried = work.cursor.fetchone()
+    earlier = _object(changes)
+    if kind != "subprocess" and earlier.get("process", "") != process:
+        earlier = {}  # what was given to a process means nothing to the machine, nor the other way round
+    after = {**earlier, "inputs": {**earlier.get("inputs", {}), **inputs}, **({"process": process} if process else {})}
+    if not after["inputs"] and not process:
+        after.pop("inputs")
+    if after != _object(changes):
+        work.cursor.execute("UPDATE releases_activityrun SET changes = %s::json WHERE id = %s", (json.dumps(after), ref.id))
+    if process and kind != "subprocess":
+        if not tried:
+            said = "It has not been tried yet: retry it first, without another process."
+            raise Invalid("not_tried", said, [Problem("not_tried", said, "/process")])
+        work.by_process.add(ref.id)
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -307,6 +307,12 @@ class Page:
         return [line for line in self.active if line.look in wording.NEEDS_DECISION][:DECISIONS] if self.release.state in states.LIVE else []
 
     @cached_property
+    def failures(self) -> list[Line]:
+        """What has ended badly for good, the first ones: each with its phase, text and code."""
+        stands = [line for line in self.lines if line.run.state in states.BAD and line.run.skipped_because != states.Skipped.BAD_END]
+        return [line for line in stands if line.run.state != states.Run.ABORTED][:DECISIONS]
+
+    @cached_property
     def failed(self) -> Line | None:
         """Of a release that ended badly and can be reopened: the first activity to try again."""
         if self.release.state not in states.REOPENABLE:

@@ -53,7 +53,26 @@ def pins_of(version: ProcessVersion) -> dict[str, int]:
 
     Raises Invalid naming the path when a subprocess is not there, not published, contains itself or lies too deep (S12).
     """
-    pins: dict[str, int] = {}
+    root = compiled(version.pk).flow.blueprint
+    pins = {root.id: version.pk}
+    if problems := _walk(root, (root.id,), pins):
+        raise Invalid("cannot_start", "The process cannot start.", problems)
+    return pins
+
+
+def problems_below(version: ProcessVersion, above: tuple[str, ...], pins: Mapping[str, int]) -> list[Problem]:
+    """Why this version cannot run below these processes, the top one first (S12): it or what it calls is above already, or the tree would be too deep."""
+    root = compiled(version.pk).flow.blueprint
+    path = " -> ".join((*above, root.id))
+    if root.id in above:
+        return [Problem("recursion", f"{path}: a process cannot contain itself.")]
+    if len(above) >= MOST_LEVELS:
+        return [Problem("too_deep", f"{path}: at most {MOST_LEVELS} levels.")]
+    return _walk(root, (*above, root.id), {**pins, root.id: version.pk})
+
+
+def _walk(root: Blueprint, path: tuple[str, ...], pins: dict[str, int]) -> list[Problem]:
+    """What is wrong with the tree below; `pins` grow by what it runs."""
     problems: list[Problem] = []
 
     def visit(blueprint: Blueprint, path: tuple[str, ...]) -> None:
@@ -75,12 +94,8 @@ def pins_of(version: ProcessVersion) -> dict[str, int]:
                         pins[name] = executable(found).pk
                     visit(compiled(pins[name]).flow.blueprint, (*path, name))
 
-    root = compiled(version.pk).flow.blueprint
-    pins[root.id] = version.pk
-    visit(root, (root.id,))
-    if problems:
-        raise Invalid("cannot_start", "The process cannot start.", problems)
-    return pins
+    visit(root, path)
+    return problems
 
 
 def shortened(name: str) -> str:

@@ -116,7 +116,8 @@ def _start_again(work: Work, release: int, phase: str, taken: Afresh, reason: st
     work.cursor.execute(
         """
         UPDATE releases_activityrun SET state = 'pending', outcome = '', skipped_because = '', met = '{}', outputs = '{}', code = '', message = '',
-            overridden = false, finished_at = NULL
+            overridden = false, finished_at = NULL,
+            changes = CASE WHEN type <> 'subprocess' AND changes ->> 'process' IS NOT NULL THEN '{}'::json ELSE changes END
         WHERE id = ANY(%s) AND state <> 'pending'
         """,
         ([ref.id for ref, _ in rows],),

@@ -137,7 +137,7 @@ class RetryBody(ReasonBody):
     """What a retry takes."""
 
     inputs = ValuesField(required=False, help_text="Merged over the resolved `with`, or over the inputs of a subprocess, from this attempt on.")
-    process = serializers.CharField(required=False, help_text="Of a subprocess: the process that the new attempt runs.")
+    process = serializers.CharField(required=False, help_text="The process that the new attempt runs, instead of a subprocess or of what a machine does.")
 
 
 class OutputsBody(ReasonBody):
@@ -184,6 +184,9 @@ class PreviewShape(serializers.Serializer[Any]):
     """What a verb would do."""
 
     will = MoveShape(many=True)
+    loses = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Of skip, ignore and fail: the activities and phases that read an output of it."
+    )
 
 
 class ReleaseShape(serializers.Serializer[Any]):
@@ -224,6 +227,16 @@ class ParentShape(serializers.Serializer[Any]):
     activity = serializers.CharField()
 
 
+class FailureShape(serializers.Serializer[Any]):
+    """The first failure that still stands."""
+
+    activity = serializers.CharField()
+    state = serializers.CharField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+    number = serializers.IntegerField(help_text="How many activities ended badly or need a decision.")
+
+
 class PhaseShape(serializers.Serializer[Any]):
     """A phase of a release."""
 
@@ -238,6 +251,7 @@ class PhaseShape(serializers.Serializer[Any]):
     finished_at = InstantField(allow_null=True)
     outputs = serializers.DictField()
     message = serializers.CharField()
+    failure = FailureShape(allow_null=True)
     done = serializers.IntegerField()
     total = serializers.IntegerField()
 
@@ -329,6 +343,7 @@ class ReleaseDetailShape(ReleaseShape):
     """A release, whole."""
 
     parent = ParentShape(allow_null=True)
+    failure = FailureShape(allow_null=True)
     description = serializers.CharField()
     links = LinkShape(many=True)
     owners = serializers.ListField(child=serializers.CharField())

@@ -98,7 +98,7 @@ def come_due(attempt_id: int) -> None:
     """Something waited for has come, or its time is over: people `expired`, a child `timeout`, machines are asked."""
     attempt = Attempt.objects.select_related("run__release__version", "run__release__process", "run__release__starter").get(pk=attempt_id)
     run = attempt.run
-    if run.type == "automated":
+    if run.type == "automated" and attempt.lane != Attempt.PREPARE:
         _answer(attempt, _now())
         return
     with locked(run.release_id) as work:

@@ -118,9 +118,10 @@ class _Reading:
             since, until = (self.queues[run.pk].since if run.pk in self.queues else attempt.started_at or since), attempt.due_at or attempt.poll_at
         elif run.state == Run.RUNNING:
             since = attempt.started_at or since
+        in_a_child = attempt.lane == Attempt.PREPARE and run.type != "manual"  # also what a person had another process do
         return Seen(
             run.state,
-            run.type,
+            "subprocess" if in_a_child else run.type,
             run.code,
             run.outcome,
             connector=compiled(run.release.version_id).steps[run.key].activity.connector or "",

@@ -401,3 +401,62 @@ def test_tokens(api: Apis, people: People) -> None:
     problem(api["sam"]("DELETE", f"tokens/{made.json()['id']}/"), 404, "not_found")
     assert api["rita"]("DELETE", f"tokens/{made.json()['id']}/").status_code == 204
     assert made.json()["id"] in [row["id"] for row in api["rita"].get("tokens/").json()["results"] if row["revoked_at"]]
+
+
+def test_failure_text_and_code_are_on_activity_phase_and_release(api: Apis, people: People) -> None:
+    made = factories.process(
+        "broken",
+        actor=people["olga"],
+        owners=["user:olga@example.com"],
+        phases=[
+            {
+                "id": "build",
+                "activities": [
+                    {"id": "compile", "type": "automated", "connector": "noop", "with": {"outcome": "failed", "message": "no space left"}},
+                    {"id": "lint", "type": "automated", "connector": "noop"},
+                ],
+            },
+            {
+                "id": "ship",
+                "depends_on": ["build"],
+                "activities": [
+                    {"id": "deploy", "type": "automated", "connector": "noop", "with": {"outputs": {"x": "${{ activities.compile.outputs.image }}"}}}
+                ],
+            },
+        ],
+    )
+    factories.version(made, actor=people["olga"])
+    release = Release.objects.get(pk=api["olga"].post("releases/", {"process": "broken", "start": True}).json()["id"])
+    run_on(release)
+    shown = api["olga"].get(f"releases/{release.pk}/").json()
+    activity = shown["activities"][0]
+    assert activity["code"]
+    said = {"activity": "compile", "state": "failed", "code": activity["code"], "message": activity["message"], "number": 1}
+    assert shown["failure"] == said
+    assert [phase["failure"] for phase in shown["phases"]] == [said, None]
+    told = api["olga"].post(f"releases/{release.pk}/activities/compile/fail/?preview=true", {"reason": "x"}).json()
+    assert told["loses"] == ["deploy"]
+
+
+def test_a_process_that_one_may_not_start_recovers_nothing(api: Apis, people: People, shop: Process) -> None:
+    made = factories.process(
+        "broken",
+        actor=people["olga"],
+        owners=["user:olga@example.com"],
+        phases=[{"id": "build", "activities": [{"id": "compile", "type": "automated", "connector": "noop", "with": {"outcome": "failed"}}]}],
+    )
+    factories.version(made, actor=people["olga"])
+    factories.allow(people["rita"], "start", made)
+    release = Release.objects.get(pk=api["rita"].post("releases/", {"process": "broken", "start": True}).json()["id"])
+    run_on(release)
+    place = f"releases/{release.pk}/activities/compile/retry/"
+    problem(api["rita"].post(place, {"reason": "x", "process": "shop"}), 403, "not_allowed")
+    hidden = factories.process(
+        "hidden",
+        actor=people["olga"],
+        owners=["user:olga@example.com"],
+        phases=[{"id": "work", "activities": [{"id": "it", "type": "automated", "connector": "noop"}]}],
+    )
+    factories.version(hidden, actor=people["olga"])
+    for name in ("hidden", "nowhere"):
+        problem(api["rita"].post(place, {"reason": "x", "process": name}), 422, "unknown_process")

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from processes.models import Process
-from releases.models import Release
+from releases.models import ActivityRun, Release
 from relorch.accounts.models import User
 from relorch.lib import secrets
 from tests import factories
@@ -269,3 +269,12 @@ def test_the_steps_cost_the_same_however_much_is_in_the_list(steve: Client) -> N
     with CaptureQueriesContext(connection) as many:
         steve.get(f"/releases/{release.pk}/edit/overview/")
     assert len(many) == len(few)
+
+
+def test_failures_are_told_with_their_code_on_the_page() -> None:
+    release = running(phase("build", bad("compile", on_failure="fail")), phase("ship", noop("deploy"), depends_on=["build"]))
+    said = text(operated(release).get(f"/releases/{release.pk}/"))
+    assert "build, compile: Failed." in said
+    code = ActivityRun.objects.get(release=release, key="compile").code
+    assert code
+    assert f'<span class="mono tiny soft">{code}</span>' in said

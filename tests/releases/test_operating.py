@@ -26,6 +26,7 @@ from tests.releases.scenes import (
     end,
     events,
     fresh,
+    later,
     manual,
     noop,
     phase,
@@ -282,12 +283,76 @@ def test_retry_with_another_process_runs_that_one() -> None:
     child = blueprint(bad("broken", on_failure="fail"))
     published(child)
     release = running(sub("it", child.id))
-    with pytest.raises(Invalid):
-        operating.retry(**on(running(bad("it")), "it"), process=process.identifier)
     operating.retry(**on(release, "it"), process=process.identifier)
     run_on(release)
     assert child_of(release, "it").process == process
     assert states(release) == {"it": "succeeded"}
+
+
+def test_another_process_recovers_what_a_machine_could_not_do_and_once() -> None:
+    """The new attempt is a child, whose end and outputs are those of the activity; a later retry is the machine's again."""
+    spare = blueprint(noop("by_hand", **{"with": {"outputs": {"image": "${{ inputs.tag }}"}}}), inputs={"tag": {"type": "string", "required": True}})
+    other = published(spare.model_copy(update={"outputs": {"image": "${{ activities.by_hand.outputs.image }}"}}))
+    release = running(bad("it", outputs={"image": "${{ result.outputs.image }}"}, retry={"attempts": 1}), noop("then", "it"))
+    moves = operating.retry(**on(release, "it"), process=other.identifier, inputs={"tag": "spare:1"})
+    assert [(move.before, move.after) for move in moves if move.activity == "it"] == [("on_hold", "queued")]
+    run_on(release)
+    child = child_of(release, "it")
+    assert (child.process, child.inputs, child.state) == (other, {"tag": "spare:1"}, "succeeded")
+    assert (run(release, "it").outputs, fresh(release).state) == ({"image": "spare:1"}, "succeeded")
+    assert attempts(release, "it") == ["failed", "succeeded"]
+
+
+def test_a_recovery_that_fails_needs_a_person_again_and_stands_under_hold_and_abort() -> None:
+    other = published(blueprint(bad("by_hand", on_failure="fail")))
+    release = running(bad("it", retry={"attempts": 5, "delay": "1s"}))
+    later(release, 60)
+    for _ in range(5):
+        sweep.sweep()
+        run_on(release)
+        later(release, 600)
+    assert states(release) == {"it": "on_hold"}
+    tries = len(attempts(release, "it"))
+    operating.retry(**on(release, "it"), process=other.identifier)
+    run_on(release)
+    assert (states(release), len(attempts(release, "it")), run(release, "it").code) == ({"it": "on_hold"}, tries + 1, "child_failed")
+    operating.retry(**on(release, "it"), inputs={"outcome": "succeeded"})
+    run_on(release)
+    assert fresh(release).state == "succeeded", "the machine again, with what it is given now"
+    waits = published(blueprint(manual("ask")))
+    held = running(bad("it", timeout="6h"), fail_fast=True)
+    operating.retry(**on(held, "it"), process=waits.identifier)
+    run_on(held)
+    child = child_of(held, "it")
+    assert (states(held), child.state) == ({"it": "waiting"}, "running")
+    operating.hold(release=held.pk, **WHY)
+    assert fresh(child).state == "held"
+    operating.resume(release=held.pk, actor=ACTOR)
+    later(held, 7 * 3600)
+    sweep.sweep()
+    run_on(held)
+    assert (run(held, "it").code, fresh(child).state) == ("timeout", "aborted"), "a child that takes too long is aborted"
+    operating.retry(**on(held, "it"), process=waits.identifier)
+    run_on(held)
+    operating.abort(release=held.pk, **WHY)
+    assert fresh(child_of(held, "it")).state == "aborted"
+
+
+def test_no_process_takes_the_place_of_people_and_none_runs_inside_itself() -> None:
+    other = published(blueprint(noop("spare")))
+    asked = running(manual("ask", approval={"due": "1h"}))
+    later(asked, 3_601)
+    sweep.sweep()
+    with pytest.raises(Invalid) as refusal:
+        operating.retry(**on(asked, "ask"), process=other.identifier)
+    assert refusal.value.code == "asks_people"
+    release = running(bad("it"))
+    calls = published(blueprint(sub("again", release.process.identifier)))
+    for identifier, code in ((release.process.identifier, "recursion"), (calls.identifier, "recursion"), ("nobody_knows_it", "unknown_process")):
+        with pytest.raises(Invalid) as refusal:
+            operating.retry(**on(release, "it"), process=identifier)
+        assert (refusal.value.code, refusal.value.problems[0].place) == (code, "/process")
+    assert states(release) == {"it": "on_hold"}
 
 
 # --- ignore, fail, skip, succeed ----------------------------------------------------------------------------------------------------------
