@@ -17,6 +17,7 @@ from releases.asking import values_at
 from releases.flows import compiled
 from releases.models import Attempt, Release
 from releases.states import Release as State
+from relorch.lib.secrets import SecretUnreadable
 
 MOST_LINES = 50
 
@@ -66,11 +67,19 @@ def since_last(attempt: Attempt) -> Since:
     if previous is None:
         return Since(None)
     now = {**values_at(release, key, _binds(release, key)), **(attempt.bound or {})}
-    before = values_at(previous, key, list(now))
+    before = _values_of(previous, key, list(now))
     found = changes.of_values(before, _without_new_steps(now, previous))
     if release.version_id != previous.version_id:
         found += changes.of_process(_of_versions(previous.version_id, release.version_id))
     return Since(previous, tuple(changes.in_order(found)))
+
+
+def _values_of(release: Release, key: str, places: list[str]) -> dict[str, Any]:
+    """The values there; a secret whose key is gone counts as another one, and must not keep anybody from deciding."""
+    try:
+        return values_at(release, key, places)
+    except SecretUnreadable:
+        return values_at(release, key, places, readable=False)
 
 
 def _binds(release: Release, key: str) -> list[str]:

@@ -92,14 +92,18 @@ def bound_values(release: Release, key: str) -> dict[str, Any]:
     return values_at(release, key, binds)
 
 
-def values_at(release: Release, key: str, places: Sequence[str]) -> dict[str, Any]:
-    """The values at these places as an activity sees them; without those that are not there. A secret is a keyed digest, the same in every release."""
+def values_at(release: Release, key: str, places: Sequence[str], *, readable: bool = True) -> dict[str, Any]:
+    """The values at these places as an activity sees them; without those that are not there.
+
+    A secret is a keyed digest, the same in every release; without `readable` only the mark that there is one. Raises SecretUnreadable.
+    """
     flow = compiled(release.version_id).flow
     phase, step = flow.phase_of.get(key, ""), key if key in flow.steps else ""
     known = _known(release, places)
     paths = [tuple(place.split(".")) for place in known]
-    names = names_of(release, paths, phase=phase, step=step, reveal=True)
-    hidden = _digests(names_of(release, paths, phase=phase, step=step), names)
+    hidden = names_of(release, paths, phase=phase, step=step)
+    if readable:
+        hidden = _digests(hidden, names_of(release, paths, phase=phase, step=step, reveal=True))
     found = {}
     for place, path in zip(known, paths, strict=True):
         value: Any = hidden

@@ -6,18 +6,24 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from approvals import packets
 from approvals.comparing import since_last
+from approvals.deciding import case_of
 from approvals.models import SignOff
 from processes import editing, publishing
+from processes.forms import NamesField
 from processes.models import Process
-from releases import operating, sweep
+from releases import operating, sweep, talking
+from releases.engine import Actor
 from releases.models import Attempt, Release
 from releases.states import Run
 from relorch.accounts.models import User
 from relorch.audit.models import Event
+from relorch.lib.errors import Invalid
 from tests import factories
 from tests.approvals.test_signing import sign
 from tests.processes.conftest import Api
@@ -240,3 +246,97 @@ def test_peer_06_two_releases_of_one_process_show_only_their_own_values(process:
             assert own in text
             assert strange not in text
             assert "secret" not in text.replace("secret, not shown", "").replace("a secret", "").replace('"secret"', "").replace("$secret", "")
+
+
+def test_a_secret_of_the_release_before_that_cannot_be_read_keeps_nobody_from_deciding(process: Process, qa: User) -> None:
+    before = done(process, qa, key="k1")
+    Release.objects.filter(pk=before.pk).update(inputs={**before.inputs, "key": {"$secret": "1.00000000.AAAA"}})
+    assert [change.text for change in since(asked(process, key="k1")).changes] == ["inputs.key: replaced by another secret"]
+
+
+# --- who decides ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_peer_07_being_asked_is_enough_to_see_and_to_decide(qa: User) -> None:
+    """No permission on the process: asked, so the release is there, with its button; and nobody can be named who is not there."""
+    made = editing.create_process(shipping("shop:1"), actor=None)
+    with pytest.raises(Invalid) as refusal:
+        publishing.publish(made, actor=None)
+    assert any("olga@example.com" in problem.message for problem in refusal.value.problems)
+    factories.person("olga")
+    publishing.publish(made, actor=None)
+    release = asked(made)
+    client = Client()
+    client.force_login(qa)
+    said = client.get(f"/approvals/{release.pk}/ask/").content.decode()
+    assert 'name="decision" value="approve"' in said
+    assert client.get(f"/releases/{release.pk}/").status_code == 200
+    stranger = Client()
+    stranger.force_login(factories.person("stella"))
+    assert stranger.get(f"/approvals/{release.pk}/ask/").status_code == 404
+    assert sign(release, qa).verdict == "approved"
+
+
+def test_peer_08_a_list_of_people_is_read_to_its_end_however_it_is_written(db: None) -> None:
+    """Commas, lines, spaces, the same name again and upper case: the set of those who may decide is the same."""
+    crowd = [factories.person(name) for name in ("ann", "bob", "cem")]
+    text = " user:ann@example.com,user:BOB@example.com ,\n\n  user:cem@example.com\nuser:ann@example.com,"
+    of = NamesField().clean(text)
+    release = running(manual("ask", of=tuple(of)), noop("then", "ask"))
+    attempt = attempt_of(release, "ask")
+    (line,) = case_of(attempt).rule.lines
+    assert line.of == {who.email for who in crowd}
+
+
+# --- what else stands in the way --------------------------------------------------------------------------------------------------------------
+
+
+def test_peer_23_what_else_stands_in_the_way_is_said_above_the_buttons() -> None:
+    """Another question, a failure that needs a decision, a failure that skips what follows, a hold: each named, with where to look; without them nothing is."""
+    ann = factories.person("ann")
+    of = ("user:ann@example.com",)
+    alone = running(manual("ask", of=of), noop("then", "ask"))
+    client = Client()
+    client.force_login(ann)
+    assert "Approving alone does not let it go on" not in client.get(f"/approvals/{alone.pk}/ask/").content.decode()
+    release = running(
+        manual("ask", of=of),
+        manual("security", of=of, name="Security review"),
+        noop("broken", name="Load test", **{"with": {"outcome": "failed"}}),
+        noop("gone", name="Licences", on_failure="fail", **{"with": {"outcome": "failed"}}),
+        noop("roll_out", "ask", "security", "gone", name="Roll out"),
+    )
+    operating.hold(release=release.pk, actor=ACTOR, reason="incident 7")
+    said = client.get(f"/approvals/{release.pk}/ask/").content.decode()
+    blockers = said[said.index("Approving alone does not let it go on") : said.index('name="decision"')]
+    for words in (
+        "The release is on hold: incident 7",
+        "Load test needs a decision",
+        "Licences ended failed: Roll out will not run whatever is decided here",
+        "Roll out also waits for Security review, which is still asked",
+    ):
+        assert words in blockers
+    assert f"/releases/{release.pk}/activities/security/" in blockers
+
+
+def test_the_page_asks_the_database_as_often_however_much_there_is_to_show(process: Process, qa: User) -> None:
+    others = [factories.person(groups=(qa.groups.get(),)) for _ in range(4)]
+    crowded = editing.create_process(shipping("shop:1", count=5) | {"id": "crowded"}, actor=None)
+    publishing.publish(crowded, actor=None)
+    release = asked(crowded)
+    client = Client()
+    client.force_login(qa)
+
+    def count() -> int:
+        client.get(f"/approvals/{release.pk}/ask/")
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(f"/approvals/{release.pk}/ask/").status_code == 200
+        return len(queries)
+
+    sign(release, others[0])
+    talking.comment(release=release.pk, activity="ask", actor=Actor(qa.pk, qa.email, "page"), text="one")
+    before = count()
+    for who in others[1:]:
+        sign(release, who)
+        talking.comment(release=release.pk, activity="ask", actor=Actor(who.pk, who.email, "page"), text="more")
+    assert count() == before
