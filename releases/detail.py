@@ -11,6 +11,7 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, Q
 from releases.access import starters_of
 from releases.asking import owners_of
 from releases.flows import compiled
+from releases.forecasting import forecast
 from releases.models import ActivityRun, Attempt, PhaseRun, Release
 from releases.scheduler import Answer, Fact, phase_state
 from releases.states import BAD, LIVE, UNDECIDED, Run, Skipped
@@ -95,7 +96,19 @@ def detail_of(release: Release, viewer: Any = None) -> dict[str, Any]:
     }
     if not runs:
         return shown | _not_started(release) | {"waiting_for": waiting_for(release, viewer)}
-    return shown | {"phases": _phases(release, runs), "activities": _activities(release, runs), "waiting_for": waiting_for(release, viewer)}
+    return (
+        shown
+        | {"phases": _phases(release, runs), "activities": _activities(release, runs), "waiting_for": waiting_for(release, viewer)}
+        | {"forecast": forecast(release, runs, _asked_attempts(release)).shown()}
+    )
+
+
+def _asked_attempts(release: Release) -> dict[int, Attempt]:
+    """The questions that are open, for what is late."""
+    if release.state not in LIVE:
+        return {}
+    rows = Attempt.objects.filter(release=release, state=Run.WAITING, asked_at__isnull=False)
+    return {row.run_id: row for row in rows.only("run_id", "asked_at", "due_at")}
 
 
 def failure_in(runs: Iterable[ActivityRun]) -> dict[str, Any] | None:

@@ -102,6 +102,11 @@ _WAIT = """
 UPDATE releases_activityrun SET state = 'waiting', code = %(code)s, message = %(message)s, started_at = coalesce(started_at, %(at)s)
 WHERE id = %(run)s AND state = 'queued'
 """
+# What it waited for its lock is no part of what it took.
+_GO_ON = """
+UPDATE releases_activityrun SET state = 'queued', code = '', message = '', started_at = CASE WHEN attempt_count > 1 THEN started_at END
+WHERE id = %s AND state = 'waiting'
+"""
 # Nobody works: what is open under it waits for people.
 _ONLY_PEOPLE = """
 SELECT {owner} FROM releases_activityrun
@@ -234,7 +239,7 @@ class _Tending:
                 return
         if one.was is Run.WAITING:
             self.cursor.execute("UPDATE releases_attempt SET state = 'queued', message = '' WHERE id = %s AND state = 'waiting'", (one.attempt,))
-            self.cursor.execute("UPDATE releases_activityrun SET state = 'queued', code = '', message = '' WHERE id = %s AND state = 'waiting'", (one.ref.id,))
+            self.cursor.execute(_GO_ON, (one.ref.id,))
             self.work.moved(one.ref, Run.WAITING, Run.QUEUED)
         self.work.handed_out(one.ref, self._lane(one), one.delay)
 

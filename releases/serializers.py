@@ -339,6 +339,31 @@ class WaitShape(serializers.Serializer[Any]):
     lock = LockShape(required=False)
 
 
+class EndShape(serializers.Serializer[Any]):
+    """When it ends: `likely`, and four times of five between the others."""
+
+    likely = InstantField()
+    earliest = InstantField()
+    latest = InstantField()
+
+
+class LateShape(serializers.Serializer[Any]):
+    """Something takes too long."""
+
+    activity = serializers.CharField(allow_null=True)
+    text = serializers.CharField()
+
+
+class ForecastShape(serializers.Serializer[Any]):
+    """How far it is and when it ends."""
+
+    done = serializers.FloatField(help_text="Of the work, from 0 to 1: what usually takes longer counts more.")
+    expected_end = EndShape(allow_null=True)
+    unestimated = serializers.ListField(child=serializers.CharField(), help_text="To come, and nobody knows how long they take: the end is at least this.")
+    critical_path = serializers.ListField(child=serializers.CharField(), help_text="Open activities that decide when it ends.")
+    late = LateShape(many=True)
+
+
 class ReleaseDetailShape(ReleaseShape):
     """A release, whole."""
 
@@ -355,6 +380,7 @@ class ReleaseDetailShape(ReleaseShape):
     phases = PhaseShape(many=True)
     activities = RunShape(many=True)
     waiting_for = WaitShape(many=True)
+    forecast = ForecastShape(required=False, help_text="Of a release that has started.")
 
 
 class ReleaseMovedShape(ReleaseShape):

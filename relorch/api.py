@@ -24,6 +24,7 @@ import processes.drafting_api
 import processes.input_sets_api
 import processes.storing_api
 import releases.api
+import releases.plan_api
 import releases.talk_api
 import relorch.accounts.api
 from relorch.lib.rest import View
@@ -75,6 +76,7 @@ urlpatterns = [
     *processes.input_sets_api.routes,
     *processes.storing_api.routes,
     *releases.api.routes,
+    *releases.plan_api.routes,
     *releases.talk_api.routes,
     *approvals.api.routes,
     *approvals.checklist_api.routes,
