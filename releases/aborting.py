@@ -9,9 +9,10 @@ from processes.blueprint import ActivityType
 from releases import engine
 from releases.states import CLOSED, Run
 from releases.states import Release as State
+from releases.values import Ref
 
 if TYPE_CHECKING:
-    from releases.engine import Ref, Work
+    from releases.engine import Work
 
 _BELOW = """
 WITH RECURSIVE below AS (
@@ -43,7 +44,7 @@ def abort_tree(work: Work, release: int, reason: str) -> None:
         {"at": work.at, "reason": reason, "ids": list(before), "closed": sorted(CLOSED)},
     )
     for *place, was in work.cursor.fetchall():
-        ref = engine.Ref(*place)
+        ref = Ref(*place)
         work.moved(ref, was, Run.ABORTED)
         work.say("activity.aborted", ref.release, ref.key)
     work.cursor.execute(
@@ -101,7 +102,7 @@ def fail_fast(work: Work, cause: Ref) -> None:
         {"met": met, "at": work.at, "release": cause.release, "spared": spared, "closed": sorted(CLOSED)},
     )
     for *place, before, after in work.cursor.fetchall():
-        ref = engine.Ref(*place)
+        ref = Ref(*place)
         work.moved(ref, before, after)
         work.say(f"activity.{after}", ref.release, ref.key, because="bad_end", causes=[cause.key])
         work.count(ref)

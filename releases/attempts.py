@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from django.db import transaction
 
 from releases import doorbell
 from releases import statements as sql
-from releases.engine import ENGINE, LEASE, Claim, End, Ref, Work, lock_roots, locked, raw_cursor
+from releases.engine import ENGINE, LEASE, Claim, End, Ref, Work, lock_roots, locked, raw_cursor, sent_together
 from releases.models import Attempt
 from releases.sealing import broken_guards
 from releases.states import Run
@@ -55,9 +56,9 @@ def exchange(worker: str, lane: str, limit: int, ends: Sequence[End] = (), waits
     Trees that the ends belong to are waited for, in the order of their ids; trees of queued attempts that somebody else holds are left out.
     """
     owed = {end.run.root for end in ends} | {wait.claim.run.root for wait in waits}
-    with transaction.atomic(durable=True):
+    with ExitStack() as after, transaction.atomic(durable=True):
         cursor = raw_cursor()
-        trees, at = lock_roots(cursor, owed) if owed else ({}, None)
+        trees, at = lock_roots(cursor, owed, ours=True) if owed else ({}, None)
         queued: list[tuple[int, int]] = []
         if search and limit > 0:
             cursor.execute(sql.QUEUED, (lane, limit))
@@ -77,6 +78,7 @@ def exchange(worker: str, lane: str, limit: int, ends: Sequence[End] = (), waits
         if wanted:
             _claim(work, wanted)
             work.settle()
+        after.enter_context(sent_together())  # the events and the commit
         work.write()
     doorbell.ring_for(work.rings, stirred=False)
     return Exchanged(work.claims, late, work.stirred, at)

@@ -15,27 +15,25 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
-from django.db import connection, transaction
+from django.db import transaction
 
 from processes.blueprint import OnFailure, Retry
-from releases import aborting, doorbell, locking, rebinding, scheduler
+from releases import aborting, doorbell, locking, rebinding, scheduler, stepping
 from releases import statements as sql
-from releases.flows import PREPARE, Compiled, compiled
+from releases.flows import PREPARE, Compiled, Step, compiled
 from releases.retrying import delay_before
+from releases.roots import lock_roots, raw_cursor, root_of, sent_together
 from releases.scheduler import Answer, Decision, Fact
 from releases.states import BAD, CLOSED, Run, Skipped
 from releases.states import Release as State
+from releases.stepping import Counted, Try, Unblock
 from releases.values import ENGINE, Actor, Claim, End, Move, Ref, ReleaseRow, Tree
 from relorch.audit import chain
-from relorch.audit.chain import Happening, Head
+from relorch.audit.chain import Happening
 
-__all__ = ["ENGINE", "LEASE", "Actor", "Claim", "End", "Move", "Ref", "Work", "created", "lock_roots", "locked", "raw_cursor"]
+__all__ = ["ENGINE", "LEASE", "Actor", "Claim", "End", "Move", "Ref", "Work", "created", "lock_roots", "locked", "raw_cursor", "sent_together"]
 
 LEASE = timedelta(seconds=30)
-PREPARE_AFTER = 3
-"""Uses of a statement on a connection before it is prepared: planning costs more than running for most of ours."""
-_CLOSED = sorted(CLOSED)
 
 
 class Work:
@@ -144,45 +142,29 @@ class Work:
             return []
         self.load(end.run.release for end in ends)
         endings = [self._ending(end) for end in ends]
-        dump = json.dumps
+        unblocks = stepping.unblocked(self, ends, [ending for ending, _ in endings])
         self.cursor.execute(
-            sql.FINISH,
+            sql.STEP,
             {
                 "at": self.at,
-                "closed": _CLOSED,
-                "attempts": [end.attempt for end in ends],
-                "fences": [end.fence for end in ends],
-                "was": [end.was for end in ends],
-                "states": [end.state for end in ends],
-                "ends": [ending for ending, _ in endings],
-                "outcomes": [end.state if ending is Run.ON_HOLD else "" for end, (ending, _) in zip(ends, endings, strict=True)],
-                "outputs": [dump(end.outputs) if end.outputs else "{}" for end in ends],
-                "codes": [end.code for end in ends],
-                "messages": [end.message[:10_000] for end in ends],
-                "seals": [end.seal for end in ends],
-                "decisions": [None if end.decision is None else dump(end.decision) for end in ends],
+                "worker": self.worker,
+                "lease": LEASE,
+                "ends": json.dumps([stepping.end_as_row(end, ending) for end, (ending, _) in zip(ends, endings, strict=True)]),
+                "unblocks": json.dumps([unblock.as_row() for unblock in unblocks]),
             },
         )
-        taken = {row[0]: row for row in self.cursor.fetchall()}
+        stepped = stepping.sorted_rows(self.cursor.fetchall())
         late = []
         for end, (ending, delay) in zip(ends, endings, strict=True):
-            row = taken.get(end.attempt)
-            if row is None:
+            taken = stepped.ends.get(end.attempt)
+            if taken is None:
                 late.append(end)
                 self.say("attempt.late_result_refused", end.run.release, end.run.key, fence=end.fence, result=end.state)
-                continue
-            ref = Ref(*row[1:6])
-            self.moved(ref, end.was, ending)
-            said: dict[str, Any] = {"attempt": row[7]}
-            if end.state is not Run.SUCCEEDED:
-                said |= {"code": end.code, "message": end.message[:500]}
-            self.say(f"activity.{end.state}", ref.release, ref.key, **said)
-            if delay is not None:
-                self._to_queue.append((ref, Run.QUEUED, {}, delay))
-            elif ending in CLOSED:
-                self._close_run(ref, ending)
             else:
-                self.say(f"activity.{ending}", ref.release, ref.key, **said)
+                self._ended(end, *taken, ending, delay)
+        for phase in stepped.phases:
+            self._note_phase(*phase)
+        self._go_on(unblocks, stepped.runs)
         if late:
             # whoever still answers under the fence that was ended has come to its end
             self.cursor.execute(
@@ -193,6 +175,35 @@ class Work:
                 (self.at, [end.attempt for end in late], [end.fence for end in late]),
             )
         return late
+
+    def _ended(self, end: End, ref: Ref, number: int, ending: Run, delay: float | None) -> None:
+        """Say it, and go on with what has not been counted with it: all but what succeeded."""
+        self.moved(ref, end.was, ending)
+        said: dict[str, Any] = {"attempt": number}
+        if end.state is not Run.SUCCEEDED:
+            said |= {"code": end.code, "message": end.message[:500]}
+        self.say(f"activity.{end.state}", ref.release, ref.key, **said)
+        if delay is not None:
+            self._to_queue.append((ref, Run.QUEUED, {}, delay))
+        elif ending is Run.SUCCEEDED:
+            self._facts.pop(ref.release, None)  # it may be an answer
+            if self._releases[ref.release].troubled:
+                self._changed.add(ref.release)
+        elif ending in CLOSED:
+            self._close_run(ref, ending)
+        else:
+            self.say(f"activity.{ending}", ref.release, ref.key, **said)
+
+    def _go_on(self, unblocks: Sequence[Unblock], counted: Mapping[tuple[int, str], Counted]) -> None:
+        for unblock in {(one.release, one.key): one for one in unblocks}.values():
+            found = counted.get((unblock.release, unblock.key))
+            if found is not None and found.attempt is not None:
+                self._began(found.ref, Run.PENDING, unblock.step, found.attempt, lane=unblock.step.lane, is_claimed=unblock.goes is Run.RUNNING)
+                continue
+            if unblock.goes is Run.RUNNING:
+                self.appetite[unblock.step.lane] += 1
+            if found is not None:
+                self._note_ready([found.waiting])
 
     def _ending(self, end: End) -> tuple[Run, float | None]:
         """The state of the run after this end of its attempt, and the delay of the next attempt when policy grants one."""
@@ -281,12 +292,17 @@ class Work:
             self.cursor.execute(sql.COUNT_DOWN_RUNS, ([r for r, _ in steps], [k for _, k in steps], list(steps.values())))
             self._note_ready(self.cursor.fetchall())
         self.cursor.execute(sql.COUNT_DOWN_PHASES, (list(phases), list(phases.values())))
-        for phase, release, root, key, remaining, decided, is_closed, is_broken in self.cursor.fetchall():
-            if remaining == 0 and not is_closed and (decided or is_broken):
-                if not decided:
-                    # its `if` could never be evaluated, and people or policy have closed all of it: nothing is left to open it for
-                    self.cursor.execute("UPDATE releases_phaserun SET decided = 'open', opened_at = %s WHERE id = %s", (self.at, phase))
-                self._to_close.append((phase, release, root, key))
+        for row in self.cursor.fetchall():
+            self._note_phase(*row)
+
+    def _note_phase(self, phase: int, release: int, root: int, key: str, remaining: int, decided: str, is_closed: bool, is_broken: bool) -> None:
+        """Close it if nothing of it is left."""
+        if remaining or is_closed or not (decided or is_broken):
+            return
+        if not decided:
+            # its `if` could never be evaluated, and people or policy have closed all of it: nothing is left to open it for
+            self.cursor.execute("UPDATE releases_phaserun SET decided = 'open', opened_at = %s WHERE id = %s", (self.at, phase))
+        self._to_close.append((phase, release, root, key))
 
     def _note_ready(self, rows: Iterable[tuple[Any, ...]]) -> None:
         for *place, unmet, decided, because, met in rows:
@@ -478,30 +494,31 @@ class Work:
                 "at": self.at,
                 "worker": self.worker,
                 "lease": LEASE,
-                "runs": [ref.id for ref, *_ in queue],
-                "was": [was for _, was, _, _ in queue],
-                "lanes": lanes,
-                "effects": [step.effect for step in steps],
-                "met": [json.dumps(dict(met)) if met else "{}" for _, _, met, _ in queue],
-                "claims": claims,
-                "delays": [float(delay) for *_, delay in queue],
+                "runs": json.dumps(
+                    [
+                        {"id": ref.id, "was": was, "lane": lane, "effect": step.effect, "met": dict(met), "claim": claim, "delay": delay}
+                        for (ref, was, met, delay), step, lane, claim in zip(queue, steps, lanes, claims, strict=True)
+                    ]
+                ),
             },
         )
-        queued = {run: (attempt, number, key) for attempt, run, number, key in self.cursor.fetchall()}
+        queued = {run: Try(attempt, number, str(key)) for attempt, run, number, key in self.cursor.fetchall()}
         for (ref, was, _, delay), step, lane, claim in zip(queue, steps, lanes, claims, strict=True):
-            if ref.id not in queued:
-                continue
-            attempt, number, key = queued[ref.id]
-            self.moved(ref, was, Run.RUNNING if claim else Run.QUEUED)
-            if claim:
-                self.claims.append(Claim(attempt, ref, 1, number, str(key), step.effect))
-                self.say("activity.started", ref.release, ref.key, attempt=number)
-            elif step.locks:
-                self.gated.append(locking.Gated(ref, attempt, number, delay=delay))
-            else:
-                self.handed_out(ref, lane, delay)
-            if delay:
-                self.say("activity.retry_scheduled", ref.release, ref.key, attempt=number, delay=delay)
+            if ref.id in queued:
+                self._began(ref, was, step, queued[ref.id], lane=lane, is_claimed=claim, delay=delay)
+
+    def _began(self, ref: Ref, was: Run, step: Step, attempt: Try, *, lane: str, is_claimed: bool, delay: float = 0) -> None:
+        """A run has a new attempt: ours, or to be rung for."""
+        self.moved(ref, was, Run.RUNNING if is_claimed else Run.QUEUED)
+        if is_claimed:
+            self.claims.append(Claim(attempt.id, ref, 1, attempt.number, attempt.key, step.effect))
+            self.say("activity.started", ref.release, ref.key, attempt=attempt.number)
+        elif step.locks:
+            self.gated.append(locking.Gated(ref, attempt.id, attempt.number, delay=delay))
+        else:
+            self.handed_out(ref, lane, delay)
+        if delay:
+            self.say("activity.retry_scheduled", ref.release, ref.key, attempt=attempt.number, delay=delay)
 
     def handed_out(self, ref: Ref, lane: str, delay: float = 0) -> None:
         """An attempt is queued: somebody is to hear of it."""
@@ -524,36 +541,6 @@ class Work:
 def _json(value: Any) -> dict[str, int]:
     found: dict[str, int] = json.loads(value) if isinstance(value, str) else value
     return found
-
-
-def raw_cursor() -> Any:
-    """psycopg's own cursor on Django's connection, with parameters bound by the server and statements prepared after some uses.
-
-    The ORM's cursor writes parameters into the text, which costs more than the statement for arrays of a batch.
-    """
-    connection.ensure_connection()
-    connection.connection.prepare_threshold = PREPARE_AFTER
-    return psycopg.Cursor(connection.connection)
-
-
-def root_of(release_id: int) -> int:
-    """The root of the release's tree; it never changes. Raises LookupError when there is no such release."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT root_id FROM releases_release WHERE id = %s", (release_id,))
-        row = cursor.fetchone()
-    if row is None:
-        raise LookupError(release_id)
-    return int(row[0])
-
-
-def lock_roots(cursor: Any, roots: Iterable[int], *, free_only: bool = False) -> tuple[dict[int, Tree], datetime | None]:
-    """Lock these roots in the order of their ids; with `free_only` those that nobody holds. The time is read after the locks."""
-    cursor.execute(sql.LOCK_FREE_ROOTS if free_only else sql.LOCK_ROOTS, (sorted(set(roots)),))
-    trees, latest = {}, None
-    for *row, sequence, head, at, now in cursor.fetchall():
-        trees[row[0]] = Tree(row[0], Head(sequence, bytes(head), at), ReleaseRow.of(row))
-        latest = max(filter(None, (latest, at, now)))
-    return trees, latest
 
 
 @contextmanager

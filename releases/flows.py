@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from processes.blueprint import Activity, ActivityType, Phase
+from processes.blueprint import Activity, ActivityType, Phase, RunWhen
 from processes.expressions import has_expression
 from processes.models import ProcessVersion
 from processes.resolving import whole_blueprint
@@ -27,6 +27,8 @@ class Step:
     effect: str
     is_plain: bool
     """Its `with` and outputs hold no expression: nothing must be read to run it."""
+    is_certain: bool
+    """Once its dependencies are closed and nothing has ended badly, it runs: there is no `if`, nothing to fail for, and no lock to wait for."""
     guards: tuple[str, ...]
     """Manual activities that it succeeds directly; their seals are checked before it starts (S17)."""
     given: Given | None = None
@@ -60,14 +62,16 @@ def _step(flow: Flow, activity: Activity, given: Given | None) -> Step:
         lane, effect = behind.lane, activity.effect or str(behind.default_effect)
     phase = flow.phases[flow.phase_of[activity.id]]
     before = {*activity.depends_on, *(step.id for other in phase.depends_on for step in flow.phases[other].activities)}
+    locks = tuple(kind for kind, item in (("phase", phase), ("run", activity)) if _is_needed(item, activity))
     return Step(
         activity=activity,
         lane=lane,
         effect=effect,
         is_plain=not (activity.outputs or activity.variables or has_expression(activity.arguments)),
+        is_certain=not activity.condition and activity.run_when is not RunWhen.FAILED and not locks,
         guards=tuple(sorted(key for key in before if flow.steps[key].type is ActivityType.MANUAL)),
         given=given,
-        locks=tuple(kind for kind, item in (("phase", phase), ("run", activity)) if _is_needed(item, activity)),
+        locks=locks,
     )
 
 

@@ -16,6 +16,13 @@ SELECT held.*, clock_timestamp() FROM held
 LOCK_ROOTS = _LOCK.format(skip="")
 LOCK_FREE_ROOTS = _LOCK.format(skip="SKIP LOCKED")
 
+# For the transaction of a worker, in which every statement finds its rows by their keys: one plan for all calls, made for that, whatever the tables held when
+# it was made. Each setting ends with the transaction.
+PLANS = """
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true)
+"""
+
 RELEASES = """
 SELECT id, root_id, version_id, state, troubled, parent_run_id, level FROM releases_release WHERE id = ANY(%s)
 """
@@ -45,11 +52,10 @@ QUEUE = """
 WITH moved AS (
     UPDATE releases_activityrun run
     SET state = CASE WHEN d.claim THEN 'running' ELSE 'queued' END, attempt_count = run.attempt_count + 1,
-        met = CASE WHEN d.was = 'pending' THEN d.met::jsonb ELSE run.met END,
+        met = CASE WHEN d.was = 'pending' THEN d.met ELSE run.met END,
         started_at = CASE WHEN d.claim THEN coalesce(run.started_at, %(at)s) ELSE run.started_at END,
         outcome = '', code = '', message = '', skipped_because = '', finished_at = NULL
-    FROM unnest(%(runs)s::bigint[], %(was)s::text[], %(lanes)s::text[], %(effects)s::text[], %(met)s::text[], %(claims)s::bool[], %(delays)s::float8[])
-        AS d(id, was, lane, effect, met, claim, delay)
+    FROM json_to_recordset(%(runs)s::json) AS d(id bigint, was text, lane text, effect text, met jsonb, claim bool, delay float8)
     WHERE run.id = d.id AND run.state = d.was
     RETURNING run.id, run.release_id, run.root_id, run.attempt_count, d.lane, d.effect, d.claim, d.delay
 )
@@ -62,28 +68,68 @@ FROM moved
 RETURNING id, run_id, number, key
 """
 
-# The end of attempts. `was` and the fence are the guard: a late answer changes nothing and is missing from what returns.
-FINISH = """
+# What a set of rows brings is one JSON parameter: Python writes it in C, and the planner guesses the same number of rows for every call, so that one plan
+# is kept instead of one being made for each call.
+
+# The step: attempts end, what waited for them is counted down, and whatever is ready by that and needs no decision gets its attempt, claimed at once by the
+# worker that made it ready (`go` is running) or queued, all in one statement. `was` and the fence are the guard: a late answer changes nothing and is missing
+# from what returns. A join is a counter; only what is still pending counts: the others were decided before a retry, a skip or an abort reached them.
+_STEP = """
 WITH ended AS (
     UPDATE releases_attempt a
-    SET state = d.state, finished_at = %(at)s, outputs = d.outputs::json, code = d.code, message = d.message, lease_until = NULL, poll_at = NULL, seal = d.seal,
-        decision = coalesce(d.decision::json, a.decision)
-    FROM unnest(%(attempts)s::bigint[], %(fences)s::int[], %(was)s::text[], %(states)s::text[], %(ends)s::text[], %(outcomes)s::text[], %(outputs)s::text[],
-        %(codes)s::text[], %(messages)s::text[], %(seals)s::text[], %(decisions)s::text[])
-        AS d(id, fence, was, state, ending, outcome, outputs, code, message, seal, decision)
+    SET state = d.state, finished_at = %(at)s, outputs = d.outputs, code = d.code, message = d.message, lease_until = NULL, poll_at = NULL, seal = d.seal,
+        decision = coalesce(d.decision, a.decision)
+    FROM json_to_recordset(%(ends)s::json) AS d(id bigint, fence int, was text, state text, ending text, outcome text, closes bool, goes_on bool, outputs json,
+        code text, message text, seal text, decision json)
     WHERE a.id = d.id AND a.fence = d.fence AND a.state = d.was
-    RETURNING a.id, a.run_id, a.number, d.was, d.state, d.ending, d.outcome, d.outputs, d.code, d.message
+    RETURNING a.run_id, a.number, d.*
+), finished AS (
+    UPDATE releases_activityrun run
+    SET state = ended.ending, outcome = ended.outcome, code = ended.code, message = ended.message,
+        outputs = CASE WHEN ended.state = 'succeeded' THEN ended.outputs ELSE run.outputs END,
+        started_at = coalesce(run.started_at, CASE WHEN ended.was <> 'queued' THEN %(at)s END),
+        finished_at = CASE WHEN ended.closes THEN %(at)s END
+    FROM ended WHERE run.id = ended.run_id AND run.state = ended.was
+    RETURNING ended.id AS attempt, run.id, run.release_id, run.root_id, run.phase_run_id, run.key, ended.number, ended.goes_on
+), phases AS (
+    UPDATE releases_phaserun phase SET remaining = phase.remaining - d.n
+    FROM (SELECT phase_run_id, count(*) AS n FROM finished WHERE goes_on GROUP BY phase_run_id) d WHERE phase.id = d.phase_run_id
+    RETURNING phase.id, phase.release_id, phase.root_id, phase.key, phase.remaining, phase.decided, phase.closed_at IS NOT NULL AS is_closed,
+        phase.error <> '' AS is_broken
+), unblocked AS (
+    SELECT d.release_id, d.key, d.go, d.lane, d.effect, count(*) AS n
+    FROM json_to_recordset(%(unblocks)s::json) AS d(attempt bigint, release_id bigint, key text, go text, lane text, effect text)
+    JOIN finished ON finished.attempt = d.attempt GROUP BY d.release_id, d.key, d.go, d.lane, d.effect
+), counted AS (
+    UPDATE releases_activityrun run SET unmet = run.unmet - d.n,
+        state = CASE WHEN {goes} THEN d.go ELSE run.state END, attempt_count = run.attempt_count + {goes}::int,
+        started_at = CASE WHEN {goes} AND d.go = 'running' THEN coalesce(run.started_at, %(at)s) ELSE run.started_at END,
+        met = CASE WHEN {goes} THEN '{{}}' ELSE run.met END, code = CASE WHEN {goes} THEN '' ELSE run.code END,
+        message = CASE WHEN {goes} THEN '' ELSE run.message END, skipped_because = CASE WHEN {goes} THEN '' ELSE run.skipped_because END
+    FROM unblocked d, releases_phaserun phase
+    WHERE run.release_id = d.release_id AND run.key = d.key AND run.state = 'pending' AND phase.id = run.phase_run_id
+    RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, run.unmet, run.state, run.attempt_count, d.lane, d.effect, phase.decided,
+        phase.skipped_because, phase.met
+), tried AS (
+    INSERT INTO releases_attempt (run_id, release_id, root_id, number, state, lane, key, fence, worker, lease_until, lost, effect, queued_at, started_at, code,
+        message, bound_hash, seal)
+    SELECT id, release_id, root_id, attempt_count, state, lane, gen_random_uuid(), CASE state WHEN 'running' THEN 1 ELSE 0 END,
+        CASE state WHEN 'running' THEN %(worker)s ELSE '' END, CASE state WHEN 'running' THEN %(at)s + %(lease)s END, 0, effect, %(at)s,
+        CASE state WHEN 'running' THEN %(at)s END, '', '', '', ''
+    FROM counted WHERE state <> 'pending'
+    RETURNING id, run_id, number, key
 )
-UPDATE releases_activityrun run
-SET state = ended.ending, outcome = ended.outcome, code = ended.code, message = ended.message,
-    outputs = CASE WHEN ended.state = 'succeeded' THEN ended.outputs::json ELSE run.outputs END,
-    started_at = coalesce(run.started_at, CASE WHEN ended.was <> 'queued' THEN %(at)s END),
-    finished_at = CASE WHEN ended.ending = ANY(%(closed)s) THEN %(at)s END
-FROM ended WHERE run.id = ended.run_id AND run.state = ended.was
-RETURNING ended.id, run.id, run.release_id, run.root_id, run.phase_run_id, run.key, run.state, ended.number
-"""
+SELECT 'end', id, release_id, root_id, phase_run_id, key, attempt, number, NULL::uuid, NULL::int, NULL::text, NULL::text, NULL::jsonb, NULL::bool, NULL::bool
+FROM finished
+UNION ALL
+SELECT 'phase', id, release_id, root_id, id, key, NULL, NULL, NULL, remaining, decided, NULL, NULL, is_closed, is_broken FROM phases
+UNION ALL
+SELECT 'run', c.id, c.release_id, c.root_id, c.phase_run_id, c.key, tried.id, tried.number, tried.key, c.unmet, c.decided, c.skipped_because, c.met, NULL, NULL
+FROM counted c LEFT JOIN tried ON tried.run_id = c.id
+""".format(goes="(run.unmet = d.n AND decided = 'open' AND go <> '')")  # noqa: S608 (the text is ours)
+STEP = " ".join(_STEP.split())  # psycopg keeps what it found out of texts of up to 4,096 characters
 
-# A join is a counter. Only what is still pending counts: the others were decided before a retry, a skip or an abort reached them.
+# Counting down for what closed in another way: a skip, a bad end, a person's verb.
 COUNT_DOWN_RUNS = """
 UPDATE releases_activityrun run SET unmet = run.unmet - d.n
 FROM unnest(%s::bigint[], %s::text[], %s::int[]) AS d(release_id, key, n), releases_phaserun phase

@@ -26,12 +26,13 @@ SEED = int(os.environ.get("RELORCH_PROPERTY_SEED", "20261123"))
 @pytest.mark.django_db(transaction=True)
 def test_random_processes_run_as_the_model_says() -> None:
     random = Random(SEED)
+    order = Random(SEED + 1)  # of its own: what is generated does not depend on how the engine batches
     starter = factories.person()
     hard: Counter[str] = Counter()
     for number in range(EXAMPLES):
         case = generate(random)
         hard += counted(case, forecast(case.plan))
-        _compare(case, number, starter, random)
+        _compare(case, number, starter, order)
     wanted = {"recovers", "optional", "run_when_failed", "run_when_always", "cross_phase_edges", "skipped_phases_with_cross_phase_edges"}
     print(f"seed {SEED}, {EXAMPLES} processes, {dict(hard)}")
     if EXAMPLES >= 200:

@@ -1,0 +1,60 @@
+"""Locking the roots of trees: the connection, the lock, and the time that is read after it. `releases/engine.py` is who uses it for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from releases import statements as sql
+from releases.values import ReleaseRow, Tree
+from relorch.audit.chain import Head
+
+PREPARE_AFTER = 3
+"""Uses of a statement on a connection before it is prepared: planning costs more than running for most of ours."""
+
+
+def raw_cursor() -> Any:
+    """psycopg's own cursor on Django's connection, with parameters bound by the server and statements prepared after some uses.
+
+    The ORM's cursor writes parameters into the text, which costs more than the statement for arrays of a batch.
+    """
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = PREPARE_AFTER
+    return psycopg.Cursor(connection.connection)
+
+
+def root_of(release_id: int) -> int:
+    """The root of the release's tree; it never changes. Raises LookupError when there is no such release."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT root_id FROM releases_release WHERE id = %s", (release_id,))
+        row = cursor.fetchone()
+    if row is None:
+        raise LookupError(release_id)
+    return int(row[0])
+
+
+def sent_together() -> AbstractContextManager[Any]:
+    """What is executed inside goes to the database in one round trip. Nothing inside may look at a count of rows."""
+    return connection.connection.pipeline() if psycopg.capabilities.has_pipeline() else nullcontext()
+
+
+def lock_roots(cursor: Any, roots: Iterable[int], *, free_only: bool = False, ours: bool = False) -> tuple[dict[int, Tree], datetime | None]:
+    """Lock these roots in the order of their ids; with `free_only` those that nobody holds. The time is read after the locks.
+
+    `ours`: the transaction is a worker's and begins here, so that its plans are made for it (`statements.PLANS`).
+    """
+    with sent_together():
+        if ours:
+            cursor.execute(sql.PLANS)
+        cursor.execute(sql.LOCK_FREE_ROOTS if free_only else sql.LOCK_ROOTS, (sorted(set(roots)),))
+        rows = cursor.fetchall()
+    trees, latest = {}, None
+    for *row, sequence, head, at, now in rows:
+        trees[row[0]] = Tree(row[0], Head(sequence, bytes(head), at), ReleaseRow.of(row))
+        latest = max(filter(None, (latest, at, now)))
+    return trees, latest
