@@ -15,8 +15,6 @@ from releases.models import Release
 from releases.times_form import TimesForm
 from relorch.lib.errors import Invalid
 
-_LINES = {"tags": ("tags", "owners"), "links": ("links",)}
-
 
 def take(form: forms.Form, error: Invalid) -> None:
     """Say every problem of a refusal at its field."""
@@ -41,6 +39,12 @@ class OverviewForm(forms.Form):
     owners = forms.CharField(
         label="Owners", required=False, help_text="E-mail addresses or group:<name>, with commas between them; without them, the process's"
     )
+    phase_owners = forms.CharField(
+        label="Owners of phases",
+        required=False,
+        widget=forms.Textarea({"rows": 2, "placeholder": "deploy: ann@example.com, group:operations"}),
+        help_text="For this release, one phase a line; who decides stays who the process says",
+    )
     description = forms.CharField(label="Description", required=False, widget=forms.Textarea({"rows": 4}))
     links = forms.CharField(
         label="Tickets and documents",
@@ -59,6 +63,7 @@ class OverviewForm(forms.Form):
             "colour": release.colour,
             "tags": ", ".join(release.tags),
             "owners": ", ".join(name.removeprefix("user:") for name in release.owners),
+            "phase_owners": "\n".join(f"{phase}: {', '.join(name.removeprefix('user:') for name in names)}" for phase, names in release.phase_owners.items()),
             "description": release.description,
             "links": "\n".join(f"{link['url']} {link.get('title', '')}".strip() for link in release.links),
         }
@@ -67,14 +72,19 @@ class OverviewForm(forms.Form):
     def details(self) -> dict[str, Any]:
         """What was entered, as the verbs take it."""
         said = self.cleaned_data
-        owners = [name if ":" in name else f"user:{name}" for name in _listed(said["owners"])]
+        phases = [line.partition(":") for line in said["phase_owners"].splitlines() if line.strip()]
         links = [_link(line.strip()) for line in said["links"].splitlines() if line.strip()]
-        plain = {name: said[name] for name in ("identifier", "release_version", "colour", "description")}
-        return {**plain, "tags": list(dict.fromkeys(_listed(said["tags"]))), "owners": owners, "links": links}
+        plain: dict[str, Any] = {name: said[name] for name in ("identifier", "release_version", "colour", "description")}
+        plain["phase_owners"] = {phase.strip(): _people(names) for phase, _, names in phases}
+        return {**plain, "tags": list(dict.fromkeys(_listed(said["tags"]))), "owners": _people(said["owners"]), "links": links}
 
 
 def _listed(text: str) -> list[str]:
     return [word for word in (part.strip() for part in re.split(r"[,\n]", text)) if word]
+
+
+def _people(text: str) -> list[str]:
+    return [name if name.startswith(("user:", "group:")) else f"user:{name}" for name in _listed(text)]
 
 
 def _link(line: str) -> Mapping[str, str]:

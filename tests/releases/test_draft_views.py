@@ -52,6 +52,7 @@ def test_four_steps_from_nothing_to_a_release_that_runs(steve: Client) -> None:
         assert "<script" not in re.sub(r"<script[^>]* src=[^>]*>", "", said)
         assert "4. Summary and run" in said
     about = {"name": "Spring 24", "tags": "mobile, eu", "release_version": "24.1", "links": "https://tickets.example.com/1 Change", "colour": "teal"}
+    about["phase_owners"] = "ship: dora@example.com, group:qa"
     assert steve.post(f"{here}overview/", about)["Location"] == f"{here}dates/"
     assert steve.post(f"{here}dates/", {"version": "1"})["Location"] == f"{here}inputs/"
     inputs = {"in_version": "1.2", "in_region": "us", "in_api_key": "hunter2"}
@@ -65,6 +66,7 @@ def test_four_steps_from_nothing_to_a_release_that_runs(steve: Client) -> None:
     after = fresh(release)
     assert (after.state, after.name, after.tags, after.release_version, after.version_pinned) == ("running", "Spring 24", ["mobile", "eu"], "24.1", True)
     assert after.identifier == f"spring-24-{after.pk}"
+    assert after.phase_owners == {"ship": ["user:dora@example.com", "group:qa"]}
     assert (after.inputs["version"], after.inputs["region"]) == ("1.2", "us")
     assert steve.get(f"{here}overview/").status_code == 409
 
