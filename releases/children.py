@@ -16,6 +16,7 @@ from releases.engine import Ref, Work
 from releases.flows import compiled
 from releases.models import ActivityRun, Release
 from releases.names import names_of_step
+from releases.retrying import DEFAULT_TIMEOUT
 from releases.states import Release as State
 from releases.states import Run
 from relorch.lib.errors import Invalid
@@ -82,8 +83,11 @@ def prepare(parent: Release, activity: Activity, ref: Ref, attempt: int, number:
     values = planning.values_for(child, compiled(version.pk).flow.blueprint, given)
     child.inputs, child.variables = values.inputs, values.variables
 
+    # a process in place of a machine has the machine's time
+    timeout = activity.timeout if activity.type is ActivityType.SUBPROCESS or activity.timeout is not None else DEFAULT_TIMEOUT
+
     def begin(work: Work) -> None:
-        work.cursor.execute(_START, {"at": work.at, "attempt": attempt, "reference": json.dumps({"release": identity}), "timeout": activity.timeout})
+        work.cursor.execute(_START, {"at": work.at, "attempt": attempt, "reference": json.dumps({"release": identity}), "timeout": timeout})
         if work.cursor.fetchone():
             child.started_at = work.at
             child.save(force_insert=True)

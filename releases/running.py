@@ -23,6 +23,7 @@ from releases.evaluating import mapped_outputs
 from releases.flows import Step, compiled
 from releases.models import ActivityRun, Attempt, LogChunk, Release
 from releases.names import names_of_step
+from releases.retrying import DEFAULT_TIMEOUT
 from releases.states import Run
 from relorch.lib import secrets
 from relorch.lib.masking import Masker, mask, mask_json
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 
 BEAT = 1.0
 """Seconds between looks whether the attempt is still ours; a person's stop is seen within this."""
-DEFAULT_TIMEOUT = 6 * 3_600
 FLUSH = 0.5
 
 
@@ -144,7 +144,12 @@ def finish_waiting(attempt: Attempt, at: datetime) -> End | Wait:
         if attempt.due_at is not None and attempt.due_at <= at:
             said = Done(succeeded=True, outputs=attempt.outputs or {}, message=attempt.message)
         else:
-            said = connector(step.activity.connector or "noop").poll(dict(attempt.reference or {}), _call_of(claim, step, at, [], _silent, _never))
+            behind, call = connector(step.activity.connector or "noop"), _call_of(claim, step, at, [], _silent, _never)
+            if attempt.due_at is None and attempt.started_at is not None and (at - attempt.started_at).total_seconds() >= (call.timeout or DEFAULT_TIMEOUT):
+                behind.abort(dict(attempt.reference or {}), call)
+                said = Done(succeeded=False, outputs=attempt.outputs or {}, message="It took too long.", code="timeout")
+            else:
+                said = behind.poll(dict(attempt.reference or {}), call)
         return _answer(claim, step, said, run.release, hidden, was=Run.WAITING)
     except ExpressionError as error:
         return End(claim.attempt, claim.run, Run.FAILED, claim.fence, Run.WAITING, code=error.code, message=error.message, number=claim.number)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from releases import operating, sweep
 from releases.attempts import confirm_stopped, exchange, give_up_lost, renew
+from releases.connectors import registry
+from releases.connectors.base import Call, Done, Later
+from releases.connectors.noop import Noop
 from releases.models import Attempt
 from releases.states import Run
 from tests.releases.driving import published, run_on
@@ -125,3 +130,36 @@ def test_an_unknown_effect_of_time_is_no_event() -> None:
     sweep.sweep()
     assert exchange("test:1", "engine", 10).claims == []
     assert events(release) == before
+
+
+class Remote(Noop):
+    """A pipeline elsewhere that is asked again and again and never ends."""
+
+    name = "remote"
+
+    def __init__(self) -> None:
+        self.aborted: list[dict[str, Any]] = []
+
+    def start(self, inputs: Any, call: Call) -> Done | Later:
+        """It runs there."""
+        return Later(reference={"run": 7}, poll_at=call.at)
+
+    def poll(self, reference: dict[str, Any], call: Call) -> Done | Later:
+        """Still."""
+        return Later(reference=reference, poll_at=call.at)
+
+    def abort(self, reference: dict[str, Any], call: Call) -> None:
+        """Told."""
+        self.aborted.append(reference)
+
+
+def test_what_runs_elsewhere_and_takes_too_long_is_told_to_stop_and_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = Remote()
+    monkeypatch.setitem(registry._ALL, "remote", remote)
+    release = running(noop("it", connector="remote", timeout="1h"))
+    assert states(release) == {"it": "waiting"}
+    sweep.sweep()
+    assert states(release) == {"it": "waiting"}
+    Attempt.objects.filter(release=release).update(started_at="2026-01-01T00:00:00Z")
+    sweep.sweep()
+    assert (states(release), run(release, "it").code, remote.aborted) == ({"it": "on_hold"}, "timeout", [{"run": 7}])
