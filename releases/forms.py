@@ -55,13 +55,19 @@ class StartForm(forms.Form):
         blueprint: Blueprint,
         chosen: InputSet | None = None,
         like: Release | None = None,
+        carry: bool = True,
         name: str = "",
     ) -> None:
         super().__init__(data, initial={"key": uuid4().hex, "release_name": name})
         self.process, self.version, self.blueprint, self.chosen, self.like = process, version, blueprint, chosen, like
-        self.prefilled = dict(chosen.values) if chosen else making.inputs_like(like, blueprint.inputs) if like else {}
+        self.prefilled = dict(chosen.values) if chosen else making.inputs_like(like, blueprint.inputs, carry=carry) if like else {}
         for name, spec in blueprint.inputs.items():
             self.fields[PREFIX + name] = _field(spec, name, self.prefilled.get(name))
+
+    @property
+    def carries(self) -> bool:
+        """Whether it takes over a secret."""
+        return any(secrets.is_secret(value) for value in self.prefilled.values())
 
     @property
     def own(self) -> list[dict[str, Any]]:

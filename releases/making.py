@@ -12,6 +12,7 @@ from processes.blueprint import ValueType, Variable
 from processes.models import InputSet, Process, ProcessVersion
 from processes.problems import Problem, pointer
 from releases import overview, planning, scheduling
+from releases.access import may_operate
 from releases.engine import Actor
 from releases.flows import compiled
 from releases.models import Release
@@ -49,7 +50,7 @@ def make(process: Process, like: Release | None, wanted: Mapping[str, Any], *, a
     if process.archived_at:
         raise Conflict("archived", f"{process} is archived.", state="archived")
     version = version_of(process, wanted.get("version"))
-    given = _values(process, version, like, wanted)
+    given = _values(process, version, like, wanted, starter)
     name = wanted.get("name") or (like.name if like else "")
     details = details_like(like) | {name: wanted[name] for name in overview.FIELDS if name in wanted}
     made: dict[str, Any] = {"process": process, "given": given, "actor": actor, "starter": starter, "name": name, "details": details}
@@ -68,9 +69,10 @@ def make(process: Process, like: Release | None, wanted: Mapping[str, Any], *, a
     return planning.save_draft(**made, version=version, pinned=wanted.get("version") is not None)
 
 
-def inputs_like(like: Release, specs: Mapping[str, Variable]) -> dict[str, Any]:
-    """The stored inputs that a release like this one takes over. A secret goes only where it stays one."""
-    return {name: value for name, value in like.inputs.items() if name in specs and (specs[name].type is ValueType.SECRET or not secrets.is_secret(value))}
+def inputs_like(like: Release, specs: Mapping[str, Variable], *, carry: bool) -> dict[str, Any]:
+    """The stored inputs that a release like this one takes over. A secret goes only where it stays one, and with `carry`: for who may operate that release."""
+    found = {name: value for name, value in like.inputs.items() if name in specs}
+    return {name: value for name, value in found.items() if not secrets.is_secret(value) or (carry and specs[name].type is ValueType.SECRET)}
 
 
 def details_like(like: Release | None) -> dict[str, Any]:
@@ -94,11 +96,11 @@ def version_of(process: Process, number: int | None) -> ProcessVersion:
     return version
 
 
-def _values(process: Process, version: ProcessVersion, like: Release | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _values(process: Process, version: ProcessVersion, like: Release | None, wanted: Mapping[str, Any], user: Any) -> dict[str, Any]:
     specs = compiled(version.pk).flow.blueprint.inputs
     values: dict[str, Any] = {}
     if like is not None:
-        values |= secrets.opened(inputs_like(like, specs), context_of(like.root_id))
+        values |= secrets.opened(inputs_like(like, specs, carry=may_operate(user, like)), context_of(like.root_id))
     if "input_set" in wanted:
         values |= input_sets.values_of(_input_set(process, wanted["input_set"]))
     for name, value in wanted.get("inputs", {}).items():

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from processes.blueprint import Activity, ActivityType, Blueprint
 from processes.models import InputSet, Process
 from processes.versions import newest
+from releases.access import may_operate
 from releases.engine import Actor
 from releases.flows import compiled
 from releases.forms import StartForm
@@ -53,6 +54,7 @@ def start(request: HttpRequest, process: str) -> HttpResponse:
         blueprint=compiled(version.pk).flow.blueprint,
         chosen=chosen,
         like=None if chosen else like,
+        carry=like is not None and may_operate(request.user, like),
         name=like.name if like else "",
     )
     times = TimesForm(data, required=False)

@@ -164,6 +164,11 @@ def test_start_again_like_this_keeps_its_secret_and_never_shows_it(steve: Client
     assert second.inputs["version"] == "1.3"
     assert secrets.opened(second.inputs, f"release:{second.pk}")["api_key"] == "hunter2"
     assert client_of(people["sam"]).get(link).status_code == 404
+    factories.allow(people["rita"], "start", second.process)
+    rita = client_of(people["rita"])
+    assert "its secrets are kept" not in text(rita.get(link)), "she may see and start, but not operate that one"
+    rita.post("/releases/start/shop/", {"do": "start", "like": str(first.pk), "in_version": "1.3", "in_region": "us", "in_api_key": ""})
+    assert "api_key" not in Release.objects.latest("pk").inputs
 
 
 def test_a_stranger_finds_no_step_and_a_reader_may_not_change_one(steve: Client, people: dict[str, User]) -> None:
