@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Kind = Literal["added", "removed", "changed"]
@@ -50,6 +50,8 @@ class Change:
     after: str
     rank: int
     secret: bool = False
+    name: str = ""
+    """What people call the place; without it the place."""
 
     @property
     def risk(self) -> Risk:
@@ -93,9 +95,23 @@ def of_packets(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Chan
     return of_values(_of_packet(before), _of_packet(after))
 
 
+def named(changes: Iterable[Change], steps: Mapping[str, str]) -> list[Change]:
+    """With names for people: `steps` are those of activities by id."""
+    return [replace(change, name=_name(change.place, steps)) for change in changes]
+
+
 def in_order(changes: Sequence[Change]) -> list[Change]:
     """The largest risk first; else as they came."""
     return sorted(changes, key=lambda change: change.rank)
+
+
+def _name(place: str, steps: Mapping[str, str]) -> str:
+    origin, _, rest = place.partition(".")
+    step, _, inner = rest.partition(".")
+    if origin == "activities" and step in steps:
+        return f"{steps[step]}: {inner.removeprefix('outputs.') or 'results'}"
+    said = {"inputs": "Input", "variables": "Variable", "form": "Form", "tasks": "Task", "lines": "Who decides, line", "text": "Text"}.get(origin)
+    return f"{said} {rest}" if said and rest else place
 
 
 def _of_packet(packet: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from approvals import packets
 from approvals.blockers import Blocker, blockers_of
-from approvals.changes import Change, of_packets
+from approvals.changes import Change, named, of_packets
 from approvals.comparing import Since, since_last
 from approvals.models import SignOff
 from approvals.querysets import Item, items_of
@@ -249,7 +249,18 @@ class Question:
     @cached_property
     def differences(self) -> list[Change]:
         """For a reader who is asked again: what is different from what they decided on."""
-        return of_packets(self.mine.packet.content, packets.content_of(self.attempt)) if self.mine and self.is_asked_again else []
+        if not (self.mine and self.is_asked_again):
+            return []
+        return named(of_packets(self.mine.packet.content, packets.content_of(self.attempt)), self._labels)
+
+    @cached_property
+    def news(self) -> list[Change]:
+        """What changed since the last release, with names for people."""
+        return named(self.since.changes, self._labels)
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        return {key: step.label for key, step in compiled(self.release.version_id).flow.steps.items()}
 
     @cached_property
     def blockers(self) -> list[Blocker]:

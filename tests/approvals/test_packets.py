@@ -102,7 +102,7 @@ def test_who_is_asked_again_is_shown_the_difference() -> None:
     client.force_login(ann)
     said = client.get(f"/approvals/{release.pk}/ask/").content.decode()
     assert "What you decided on has changed" in said
-    assert "activities.scan.outputs.found" in said
+    assert 'title="activities.scan.outputs.found">scan: found</b>' in said
     assert "7 findings" in said
     (vote,) = Api(ann).get(f"releases/{release.pk}/activities/ask/sign_offs/").json()["votes"]
     assert vote["stale"]

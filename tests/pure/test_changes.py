@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from approvals.changes import of_packets, of_process, of_values
+from approvals.changes import Change, named, of_packets, of_process, of_values
 from processes.diffing import Change as ProcessChange
 
 OLD = {
@@ -77,6 +77,22 @@ def test_a_secret_is_said_to_be_another_and_never_shown() -> None:
 )
 def test_each_value_is_said(before: Any, after: Any, text: str) -> None:
     assert text in [change.text for change in of_values({"inputs": before}, {"inputs": after})]
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("activities.build.outputs.image", "Build it: image"),
+        ("activities.build.outputs.deep.one", "Build it: deep.one"),
+        ("activities.other.outputs.x", "activities.other.outputs.x"),
+        ("inputs.version", "Input version"),
+        ("form.note", "Form note"),
+        ("process: QA needs one", "process: QA needs one"),
+    ],
+)
+def test_places_have_names_for_people(place: str, name: str) -> None:
+    (found,) = named([Change(place, "changed", "1", "2", 0)], {"build": "Build it"})
+    assert (found.name, found.place) == (name, place)
 
 
 def test_packets_differ_by_values_form_tasks_text_and_lines() -> None:
