@@ -27,7 +27,7 @@ from tests.approvals.test_api import Browser
 from tests.releases.driving import run_on
 from tests.releases.scenes import ACTOR, fresh, later, manual, noop, running, states
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 class World:

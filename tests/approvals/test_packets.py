@@ -30,7 +30,7 @@ from tests.processes.conftest import Api
 from tests.releases.driving import run_on, started
 from tests.releases.scenes import ACTOR, claimed, end, later, manual, noop, phase, running, script, states
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def told(release: Release, verb: str) -> list[Any]:

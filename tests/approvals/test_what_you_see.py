@@ -24,7 +24,7 @@ from tests.approvals.test_signing import sign
 from tests.releases.driving import run_on
 from tests.releases.scenes import ACTOR, claimed, end, manual, noop, phase, running, script, states
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 class World:
