@@ -340,3 +340,24 @@ def test_the_page_asks_the_database_as_often_however_much_there_is_to_show(proce
         sign(release, who)
         talking.comment(release=release.pk, activity="ask", actor=Actor(who.pk, who.email, "page"), text="more")
     assert count() == before
+
+
+def test_the_rule_is_told_at_any_time(process: Process, qa: User) -> None:
+    """Satisfied, still possible and who is missing, impossible: in the API and on the page."""
+    release = asked(process)
+    client, address = Client(), f"releases/{release.pk}/activities/ask/sign_offs/"
+    client.force_login(qa)
+    told = Api(qa).get(address).json()
+    assert (told["standing"], told["missing"]) == ("possible", [{"line": 0, "places": 1, "people": [qa.email]}])
+    page = f"/approvals/{release.pk}/ask/"
+    assert "Still needed: 1 of Quinn" in client.get(page).content.decode()
+    group = qa.groups.get()
+    group.user_set.clear()
+    factories.allow(qa, "view_process", process)
+    told = Api(qa).get(address).json()
+    assert (told["verdict"], told["standing"], told["missing"]) == ("impossible", "impossible", [{"line": 0, "places": 1, "people": []}])
+    assert "cannot meet this rule any more" in client.get(page).content.decode()
+    group.user_set.add(qa)
+    sign(release, qa)
+    told = Api(qa).get(address).json()
+    assert (told["verdict"], told["standing"], told["missing"]) == ("approved", "satisfied", [])
