@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import Group
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -16,13 +17,15 @@ from unfold.decorators import action, display
 from processes import editing, publishing
 from processes.access import Permission, may, may_create
 from processes.drafts import document_of
-from processes.forms import ActivityForm, ActivityFormSet, DraftFormSet, PhaseForm, ProcessForm
-from processes.models import DraftActivity, DraftPhase, Process, ProcessVersion
+from processes.forms import ActivityForm, ActivityFormSet, ActivityPageForm, DraftFormSet, PhaseForm, ProcessForm
+from processes.models import ActivityTemplate, DraftActivity, DraftPhase, Process, ProcessVersion
 from processes.problems import Problem, errors
 from processes.writing import yaml_text
+from relorch.accounts.models import User
 from relorch.lib.errors import DomainError
 
 DOOR = "admin"
+MOST_PICKS = 500
 
 
 class DraftInline(StackedInline):
@@ -51,7 +54,16 @@ class PhaseInline(DraftInline):
     model = DraftPhase
     form = PhaseForm
     formset = DraftFormSet
-    fields = (("identifier", "name"), "description", ("owners", "depends_on"), ("condition", "run_when"), "rest", "position")
+    fields = (
+        ("identifier", "name"),
+        "description",
+        ("owners", "depends_on"),
+        ("condition", "run_when"),
+        "variables",
+        "outputs",
+        ("lock", "lock_while_waiting"),
+        "position",
+    )
 
 
 class ActivityInline(DraftInline):
@@ -61,19 +73,16 @@ class ActivityInline(DraftInline):
     fk_name = "process"
     form = ActivityForm
     formset = ActivityFormSet
-    fields = (
-        ("phase", "type"),
-        ("identifier", "name"),
-        "description",
-        ("owners", "depends_on"),
-        ("condition", "run_when"),
-        ("connector", "subprocess"),
-        "arguments",
-        "instructions",
-        "approval",
-        "rest",
-        "position",
-    )
+    fields = (("phase", "type"), ("identifier", "name"), "depends_on", "details", "position")
+    readonly_fields = ("details",)
+
+    @display(description="Everything else")
+    def details(self, activity: DraftActivity) -> str:
+        """The way to its own page."""
+        if not activity.pk:
+            return "Save first; then an activity has a page of its own for what it does."
+        address = reverse("admin:processes_draftactivity_change", args=[activity.pk])
+        return format_html('<a class="st-link" href="{}">{}: what it does, who decides, what follows a failure …</a>', address, activity)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """With their phases, by whose order they stand."""
@@ -85,6 +94,7 @@ class ProcessAdmin(ModelAdmin):
     """Drafts can always be saved half-finished; what is wrong is shown, and only publishing needs it to be right."""
 
     form = ProcessForm
+    change_form_template = "admin/processes/process.html"
     inlines = (PhaseInline, ActivityInline)
     list_display = ("title", "about", "category", "owned_by", "published", "release_count", "updated_at", "updated_by")
     list_filter = ("category", ("archived_at", admin.EmptyFieldListFilter))
@@ -193,6 +203,12 @@ class ProcessAdmin(ModelAdmin):
         """Who may only look sees the file."""
         return self.inlines if _may_edit(request, obj) else ()
 
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        """With what its fields offer."""
+        process = kwargs.get("obj") or context.get("original") or Process()
+        shown: HttpResponse = super().render_change_form(request, context | {"picks": picks_of(process, request.user)}, *args, **kwargs)
+        return shown
+
     # Saving: the whole page is one document
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -284,6 +300,101 @@ class ProcessAdmin(ModelAdmin):
                 messages.success(request, f"“{process}”: done.")
             except DomainError as refusal:
                 messages.error(request, f"“{process}”: {refusal.message}")
+
+
+@admin.register(DraftActivity)
+class ActivityAdmin(ModelAdmin):
+    """One activity of a draft on a page of its own: every key of the file as a form that fits its type and connector."""
+
+    form = ActivityPageForm
+    change_form_template = "admin/processes/activity.html"
+    fields = ("seen", "activity")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Those of processes this person may see."""
+        return DraftActivity.objects.filter(process__in=Process.objects.visible_to(request.user)).select_related("process__updated_by", "phase")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """They are found on the page of their process."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What `get_queryset` shows may be seen."""
+        return bool(request.user.is_active and request.user.is_staff)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """With its process."""
+        return obj is None or _may_edit(request, obj.process)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """On the page of the process."""
+        return False
+
+    has_delete_permission = has_change_permission
+
+    def delete_model(self, request: HttpRequest, obj: DraftActivity) -> None:
+        """By the verb: the document without it."""
+        document = document_of(obj.process)
+        for phase in document.get("phases", ()):
+            phase["activities"] = [activity for activity in phase.get("activities", ()) if activity["id"] != obj.identifier]
+            if not phase["activities"]:
+                del phase["activities"]
+        editing.write_draft(obj.process, document, actor=request.user, expected_revision=obj.process.revision, door=DOOR)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """There is no list of all activities of all drafts."""
+        return redirect("admin:processes_process_changelist")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The field is made with the form, because connectors are known then."""
+        return ActivityPageForm
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """One for all: the form is the activity."""
+        return ((None, {"fields": self.fields}),)
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        """With what can be picked and what is wrong with it."""
+        activity = kwargs.get("obj") or context.get("original")
+        found = publishing.problems_of(document_of(activity.process), actor=request.user)
+        mine = [problem for problem in found if problem.place.startswith(_place_of(activity))]
+        more = {"problems": mine, "picks": picks_of(activity.process, request.user)}
+        shown: HttpResponse = super().render_change_form(request, context | more, *args, **kwargs)
+        return shown
+
+    def save_model(self, request: HttpRequest, obj: DraftActivity, form: Any, change: bool) -> None:
+        """The one door."""
+        revision = form.cleaned_data["seen"]
+        editing.write_draft(obj.process, form.document, actor=request.user, expected_revision=revision, door=DOOR)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Nothing beside it."""
+
+    def response_change(self, request: HttpRequest, obj: DraftActivity) -> HttpResponse:
+        """Back to its process, or on with it."""
+        messages.success(request, f"“{obj}” is saved.")
+        if "_continue" in request.POST:
+            return redirect(request.path)
+        return redirect("admin:processes_process_change", obj.process_id)
+
+
+def _place_of(activity: DraftActivity) -> str:
+    phases = list(activity.process.draft_phases.order_by("position", "id").values_list("pk", flat=True))
+    inside = list(activity.phase.draft_activities.order_by("position", "id").values_list("pk", flat=True))
+    return f"/phases/{phases.index(activity.phase_id)}/activities/{inside.index(activity.pk)}/"
+
+
+def picks_of(process: Process, user: Any) -> dict[str, Any]:
+    """What the fields of a draft's page offer: people, phases and activities with what they depend on, processes, and activities of the store."""
+    people = [f"group:{name}" for name in Group.objects.order_by("name").values_list("name", flat=True)[:MOST_PICKS]]
+    people += [f"user:{email}" for email in User.objects.filter(is_active=True).order_by("email").values_list("email", flat=True)[:MOST_PICKS]]
+    return {
+        "people": people,
+        "phases": {row.identifier: row.depends_on for row in process.draft_phases.all()} if process.pk else {},
+        "activities": {row.identifier: row.depends_on for row in process.draft_activities.all()} if process.pk else {},
+        "processes": list(Process.objects.visible_to(user).filter(archived_at=None, versions__isnull=False).distinct().values_list("identifier", flat=True)),
+        "templates": list(ActivityTemplate.objects.visible_to(user).filter(archived_at=None).values_list("identifier", flat=True)),
+    }
 
 
 @admin.register(ProcessVersion)

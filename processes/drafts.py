@@ -32,10 +32,10 @@ def document_of(process: Process) -> dict[str, Any]:
     """The file's document from the rows: two queries. What is as by default is left out."""
     activities: dict[int, list[dict[str, Any]]] = {}
     for row in process.draft_activities.order_by("position", "id"):
-        activities.setdefault(row.phase_id, []).append(_item(row, ACTIVITY_COLUMNS, Activity))
+        activities.setdefault(row.phase_id, []).append(item_of(row, ACTIVITY_COLUMNS, Activity))
     phases = []
     for phase_row in process.draft_phases.order_by("position", "id"):
-        phase = _item(phase_row, ITEM_COLUMNS, Phase)
+        phase = item_of(phase_row, ITEM_COLUMNS, Phase)
         if phase_row.pk in activities:
             phase["activities"] = activities[phase_row.pk]
         phases.append(phase)
@@ -95,7 +95,8 @@ def _save(model: type[Any], rows: list[Any], columns: list[str]) -> None:
     model.objects.bulk_create(changed, update_conflicts=True, unique_fields=["pk"], update_fields=columns)
 
 
-def _item(row: DraftItem, columns: Mapping[str, str], part: type[Part]) -> dict[str, Any]:
+def item_of(row: DraftItem, columns: Mapping[str, str], part: type[Part]) -> dict[str, Any]:
+    """One row as its mapping in the document; of a phase without its activities."""
     values = {key: getattr(row, column) for key, column in columns.items()}
     # A column's default says nothing, unless `more` says it: beside `uses` it overrides what the store says (S2a).
     written = row.more | {key: value for key, value in values.items() if value != _default(row, columns[key])}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.forms.models import BaseInlineFormSet
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
@@ -17,26 +19,30 @@ from unfold.widgets import (
 )
 
 from processes import editing, reading
-from processes.blueprint import API_VERSION, ID_PATTERN, ActivityType, Category, RunWhen
+from processes.blueprint import API_VERSION, ID_PATTERN, Activity, ActivityType, Category, Part, Phase, RunWhen
+from processes.drafts import ACTIVITY_COLUMNS, ITEM_COLUMNS, document_of, item_of
 from processes.models import DraftActivity, DraftPhase, Process
-from processes.plain_text import LEFT_OUT
 from processes.problems import Problem, errors
+from processes.struct_kinds import ABSENT, Kind, broken, drawn, read, same
+from processes.struct_specs import activity_kind, inputs_kind, rules_kind, value_table
 from processes.surroundings import connectors
-from processes.writing import yaml_text
-from processes.yaml_text import read_yaml
 
-_KEYS = {"identifier": "id", "condition": "if", "arguments": "with", "subprocess": "process"}
+_KEYS = {"identifier": "id", "condition": "if"}
 """Form field -> key of the file, where they differ."""
-PHASE_FIELDS = ("identifier", "name", "description", "owners", "depends_on", "condition", "run_when")
-ACTIVITY_FIELDS = (*PHASE_FIELDS, "type", "connector", "subprocess", "arguments", "instructions", "approval")
+PHASE_FIELDS = (
+    *("identifier", "name", "description", "owners", "depends_on", "condition", "run_when"),
+    *("variables", "outputs", "lock", "lock_while_waiting"),
+)
+ACTIVITY_FIELDS = ("identifier", "name", "type", "depends_on")
 _DEFAULT: tuple[Any, ...] = ("", [], {}, None, str(RunWhen.SATISFIED))
 
 
 class NamesField(forms.CharField):
     """Names, one a line or with commas between them."""
 
-    def __init__(self, **more: Any) -> None:
-        super().__init__(required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}), **more)
+    def __init__(self, *, picks: str = "", **more: Any) -> None:
+        attrs = {"rows": 2} | ({"data-picks": picks} if picks else {})
+        super().__init__(required=False, widget=UnfoldAdminTextareaWidget(attrs=attrs), **more)
 
     def prepare_value(self, value: Any) -> Any:
         """One a line."""
@@ -51,38 +57,47 @@ class NamesField(forms.CharField):
         return bool((initial or []) != self.to_python(data))
 
 
-class YamlField(forms.CharField):
-    """A JSON value written as YAML, a mapping unless `empty` is a list."""
+class StructWidget(forms.Widget):
+    """A mapping or list of the file as form controls (`struct_kinds`)."""
 
-    def __init__(self, *, empty: Any = None, rows: int = 4, **more: Any) -> None:
-        self.empty = {} if empty is None else empty
-        widget = UnfoldAdminTextareaWidget(attrs={"rows": rows, "spellcheck": "false", "style": "font-family: ui-monospace, monospace"})
-        super().__init__(required=False, strip=False, widget=widget, **more)
+    class Media:
+        js = ("js/admin-structs.js",)
+        css: ClassVar = {"all": ["css/admin-structs.css"]}
 
-    def prepare_value(self, value: Any) -> Any:
-        """As the exported file would write it."""
-        if isinstance(value, str):
-            return value
-        if not value:
-            return ""
-        return yaml_text({"x": value}).removeprefix("x:\n") if isinstance(value, list) else yaml_text(value)
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self.kind = kind
 
-    def to_python(self, value: Any) -> Any:
-        """Plain values. Every problem of the text at once, each with its line."""
-        if not (value or "").strip():
-            return type(self.empty)()
-        text = read_yaml(value)
-        problems = errors(text.problems)
-        if not problems and not isinstance(text.value, type(self.empty)):
-            kind = "a list" if isinstance(self.empty, list) else "a mapping (name: value)"
-            problems = [Problem("wrong_type", f"This should be {kind}.")]
-        if problems or text.value is LEFT_OUT:
-            raise forms.ValidationError([f"Line {problem.line}: {problem.message}" if problem.line else problem.message for problem in problems])
-        return text.value
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """The controls."""
+        return format_html('<div class="st" data-struct>{}</div>', drawn(self.kind, name, ABSENT if value in (None, "", {}, []) else value))
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        """The value, or None when nothing is said."""
+        value = read(self.kind, data, name)
+        return None if value is ABSENT else value
+
+    def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
+        """Never: nothing said is an answer."""
+        return False
+
+
+class StructField(forms.Field):
+    """A mapping or list of the file; `empty` is what nothing said is."""
+
+    def __init__(self, kind: Kind, *, empty: Any, **more: Any) -> None:
+        self.kind, self.empty = kind, empty
+        super().__init__(required=False, widget=StructWidget(kind), **more)
+
+    def clean(self, value: Any) -> Any:
+        """The value. YAML in it that cannot be read is said with its beginning."""
+        if text := broken(value):
+            raise forms.ValidationError(f"This YAML cannot be read: {text.strip()[:60]} …")
+        return type(self.empty)() if value is None else value
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """By the text, so that an error in it is not overlooked."""
-        return (self.prepare_value(initial) or "").split() != (data or "").split()
+        """By what it says."""
+        return not same(self.kind, initial or type(self.empty)(), type(self.empty)() if data is None else data)
 
 
 class TextField(forms.CharField):
@@ -130,7 +145,7 @@ class _DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
     def problem(self, key: str, message: str) -> None:
         """Say a problem at the field of this key of the file."""
         name = next((name for name, other in _KEYS.items() if other == key), key)
-        self.add_error(name if name in self.fields else "rest" if "rest" in self.fields else None, message)
+        self.add_error(name if name in self.fields else None, message)
 
 
 class ProcessForm(_DocumentForm):
@@ -141,14 +156,14 @@ class ProcessForm(_DocumentForm):
     name = _text("Name", max_length=editing.LONGEST_NAME)
     description = _text("Description", rows=3)
     category = _choice("Category", Category, empty=False)
-    owners = NamesField(help_text="One a line, for instance user:ann@example.com or group:qa. Owners may edit, publish, start and operate.")
+    owners = NamesField(picks="people", help_text="One a line, for instance user:ann@example.com or group:qa. Owners may edit, publish, start and operate.")
     fail_fast = forms.BooleanField(
         required=False, widget=UnfoldBooleanSwitchWidget(), help_text="The first failure stops everything outside the failure paths."
     )
-    inputs = YamlField(help_text="What is asked at the start, for instance  version: {type: string, required: true}")
-    rules = YamlField(empty=[], help_text='Checks over several inputs, for instance  - {check: "inputs.a != inputs.b", message: They must differ}')
-    variables = YamlField(help_text='Computed once at the start, for instance  image: "shop:${{ inputs.version }}"')
-    outputs = YamlField(help_text="Of the whole process, for a parent.")
+    inputs = StructField(inputs_kind(), empty={}, help_text="What is asked at the start.")
+    rules = StructField(rules_kind(), empty=[], help_text="Checks over several inputs.")
+    variables = StructField(value_table("variable"), empty={}, help_text="Computed once at the start, for instance  shop:${{ inputs.version }}")
+    outputs = StructField(value_table("output"), empty={}, help_text="Of the whole process, for a parent.")
 
     class Meta:
         model = Process
@@ -169,29 +184,28 @@ class ProcessForm(_DocumentForm):
 
 class _ItemForm(_DocumentForm):
     position = forms.IntegerField(required=False, initial=0, widget=UnfoldAdminIntegerFieldWidget())
-    rest = YamlField(label="More keys", help_text="Every other key of the file, as YAML.")
 
     shown: tuple[str, ...] = ()
+    columns: Mapping[str, str] = ITEM_COLUMNS
+    part: type[Part] = Phase
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         row = self.instance
+        self.written = item_of(row, self.columns, self.part) if row.pk else {}
         inside = {_KEYS.get(name, name): name for name in self.shown}
-        values = {name: getattr(row, name) for name in self.shown if hasattr(row, name)} | {
-            inside[key]: value for key, value in row.more.items() if key in inside and not hasattr(row, inside[key])
-        }
-        rest = {key: value for key, value in row.more.items() if key not in inside or hasattr(row, inside[key])}
-        self.initial = values | {"rest": rest, "position": row.position} | dict(self.initial)
+        defaults = {name: self.fields[name].initial for name in self.shown}
+        self.initial = {name: self.written.get(key, defaults[name] or "") for key, name in inside.items()} | {"position": row.position} | dict(self.initial)
 
     def has_changed(self) -> bool:
         """Whether it says anything; where it stands does not count, because the page numbers empty forms too."""
         return any(name != "position" for name in self.changed_data)
 
     def item(self) -> dict[str, Any]:
-        """Its mapping in the document."""
+        """Its mapping in the document: what the form shows, and every other key as it is."""
         said = {_KEYS.get(name, name): self.said(name) for name in self.shown}
-        rest: dict[str, Any] = self.said("rest")
-        return rest | {key: value for key, value in said.items() if value not in _DEFAULT}
+        kept = {key: value for key, value in self.written.items() if key not in said or value in _DEFAULT}
+        return kept | {key: value for key, value in said.items() if value not in _DEFAULT}
 
 
 class PhaseForm(_ItemForm):
@@ -200,10 +214,14 @@ class PhaseForm(_ItemForm):
     identifier = _id("Its name in expressions.")
     name = _text("Name", max_length=editing.LONGEST_NAME)
     description = _text("Description", rows=2)
-    owners = NamesField(help_text="One a line, for instance user:ann@example.com or group:qa; else the process's.")
-    depends_on = NamesField(label="Depends on", help_text="Ids of phases that come before it.")
+    owners = NamesField(picks="people", help_text="One a line, for instance user:ann@example.com or group:qa; else the process's.")
+    depends_on = NamesField(picks="phases", label="Depends on", help_text="Phases that come before it.")
     condition = _text("If", help_text="A CEL expression, for instance  inputs.region == 'eu'")
     run_when = _choice("Run when", RunWhen, empty=False, initial=RunWhen.SATISFIED)
+    variables = StructField(value_table("variable"), empty={}, help_text="Computed when the phase opens.")
+    outputs = StructField(value_table("output"), empty={}, help_text="Computed when the phase closes.")
+    lock = _text("Lock", help_text="A name that one release holds at a time, from the phase's opening to its closing.")
+    lock_while_waiting = _choice("Lock while waiting", ("keep", "release"))
 
     shown = PHASE_FIELDS
 
@@ -213,24 +231,17 @@ class PhaseForm(_ItemForm):
 
 
 class ActivityForm(_ItemForm):
-    """An activity."""
+    """An activity in the list of its process: what it is, and in which order. The rest is on its own page."""
 
     phase = _text("Phase", help_text="The id of its phase.")
     identifier = _id("Unique in the whole process; its name in expressions.")
     name = _text("Name", max_length=editing.LONGEST_NAME)
-    description = _text("Description", rows=2)
     type = _choice("Type", ActivityType)
-    owners = NamesField(help_text="One a line, for instance user:ann@example.com or group:qa; else its phase's.")
-    depends_on = NamesField(label="Depends on", help_text="Ids of activities that come before it.")
-    condition = _text("If", help_text="A CEL expression, for instance  inputs.region == 'eu'")
-    run_when = _choice("Run when", RunWhen, empty=False, initial=RunWhen.SATISFIED)
-    connector = _choice("Connector", (), help_text="Automated: what runs it.")
-    arguments = YamlField(label="With", rows=8, help_text='Automated: what the connector is given, for instance  run: "make test"')
-    subprocess = _text("Process", help_text="Subprocess: the id of the process that it runs.")
-    instructions = _text("Instructions", rows=3, help_text="Manual: what people are asked to do, in Markdown.")
-    approval = YamlField(rows=6, help_text='Manual: who must agree, for instance  requires: [{count: 2, of: ["group:qa"]}]')
+    depends_on = NamesField(picks="activities", label="Depends on", help_text="Activities that come before it.")
 
     shown = ACTIVITY_FIELDS
+    columns = ACTIVITY_COLUMNS
+    part = Activity
 
     class Meta:
         model = DraftActivity
@@ -240,10 +251,46 @@ class ActivityForm(_ItemForm):
         super().__init__(*args, **more)
         if self.instance.phase_id:
             self.initial["phase"] = self.instance.phase.identifier
-        known = connectors() or {}
-        wanted = self.initial.get("connector")
-        connector: Any = self.fields["connector"]
-        connector.choices = [("", "---------"), *((name, name) for name in [*known, *([wanted] if wanted and wanted not in known else [])])]
+
+
+class ActivityPageForm(_DocumentForm):
+    """Every key of one activity, as its type and connector want it."""
+
+    seen = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = DraftActivity
+        fields = ()
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        known = {name: entry.schema for name, entry in (connectors() or {}).items()}
+        self.fields["activity"] = StructField(activity_kind(known), empty={}, label="")
+        written = item_of(self.instance, ACTIVITY_COLUMNS, Activity)
+        self.initial = {"activity": {key: value for key, value in written.items() if key != "id"}, "seen": self.instance.process.revision} | dict(self.initial)
+        self.document: dict[str, Any] = {}
+
+    def clean(self) -> dict[str, Any]:
+        """The whole document with this activity in its place must be readable; what is merely unsound may be saved."""
+        data = super().clean() or {}
+        if "activity" not in data:
+            return data
+        process, identifier = self.instance.process, self.instance.identifier
+        document = document_of(process)
+        place = ""
+        for number, phase in enumerate(document.get("phases", ())):
+            for index, activity in enumerate(phase.get("activities", ())):
+                if activity["id"] == identifier:
+                    phase["activities"][index] = {"id": identifier} | self.said("activity")
+                    place = f"/phases/{number}/activities/{index}"
+        for problem in errors(reading.parse(document).problems):
+            where = problem.place.removeprefix(place).strip("/").replace("/", " → ")
+            self.add_error("activity", f"{where}: {problem.message}" if where else problem.message)
+        if data.get("seen") != process.revision:
+            by = process.updated_by.display_name if process.updated_by else "Somebody"
+            self.add_error(None, f"{by} has saved this draft since you opened this page. Open it again in another window, and repeat your change there.")
+        self.document = document
+        return data
 
 
 class DraftFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
@@ -278,8 +325,9 @@ class ActivityFormSet(DraftFormSet):
         problems = errors([*found.problems, *editing.unstorable(found)])
         for problem in problems:
             place = max((place for place in places if f"{problem.place}/".startswith(f"{place}/")), key=len, default="")
-            key = problem.place.removeprefix(place).split("/")[1:2]
-            (places[place] if place else self.main).problem(key[0] if key else "", problem.message)
+            key, *inside = problem.place.removeprefix(place).split("/")[1:] or [""]
+            message = f"{' → '.join(inside)}: {problem.message}" if inside else problem.message
+            (places[place] if place else self.main).problem(key, message)
         if (now := self._changed_meanwhile()) is not None:
             self.main.add_error(None, now)
             problems.append(Problem("stale", now))

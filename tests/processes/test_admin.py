@@ -35,10 +35,13 @@ def client(owner: User) -> Client:
     return client
 
 
-def fields_of(html: str) -> dict[str, str]:
-    """What a browser would send back of the page as it is."""
-    found: dict[str, str] = {}
+def fields_of(html: str) -> dict[str, Any]:
+    """What a browser would send back of the page as it is; a name that stands several times has a list."""
+    found: dict[str, Any] = {}
     form = html[html.index("<form") :]
+    rows: dict[str, list[str]] = {}
+    for name, index in re.findall(r'<input type="hidden" name="([^"]*\.@row)" value="(\d+)">', form):
+        rows.setdefault(name, []).append(index)
     for attributes in re.findall(r"<input\b([^>]*)>", form):
         name, kind, value = (re.search(rf'{key}="([^"]*)"', attributes) for key in ("name", "type", "value"))
         box = kind is not None and kind[1] == "checkbox"
@@ -50,10 +53,13 @@ def fields_of(html: str) -> dict[str, str]:
     for name, inside in re.findall(r'<select\b[^>]*?name="([^"]*)"[^>]*>(.*?)</select>', form, re.DOTALL):
         chosen = re.search(r'<option value="([^"]*)"[^>]*\bselected', inside)
         found[name] = unescape(chosen[1]) if chosen else ""
-    return {name: value for name, value in found.items() if "__prefix__" not in name and name not in ("_save", "_continue", "_addanother")}
+    found |= rows
+    return {
+        name: value for name, value in found.items() if "__row__" not in name and "__prefix__" not in name and name not in ("_save", "_continue", "_addanother")
+    }
 
 
-def page(client: Client, path: str) -> tuple[str, dict[str, str]]:
+def page(client: Client, path: str) -> tuple[str, dict[str, Any]]:
     response = client.get(path)
     assert response.status_code == 200, response
     html = response.content.decode()
@@ -62,6 +68,10 @@ def page(client: Client, path: str) -> tuple[str, dict[str, str]]:
 
 def change(process: Process) -> str:
     return f"{LIST}{process.pk}/change/"
+
+
+def on_its_own(process: Process, identifier: str) -> str:
+    return f"/admin/processes/draftactivity/{process.draft_activities.get(identifier=identifier).pk}/change/"
 
 
 def test_a_page_that_is_saved_as_it_is_changes_nothing(client: Client, owner: User) -> None:
@@ -88,14 +98,19 @@ def test_a_process_is_made_from_nothing_and_grown(client: Client, owner: User) -
         f"{phases}-TOTAL_FORMS": "2", f"{phases}-0-identifier": "build", f"{phases}-0-position": "1", f"{phases}-0-run_when": "satisfied",
         f"{phases}-1-identifier": "prepare", f"{phases}-1-position": "0", f"{phases}-1-run_when": "satisfied",
         f"{activities}-TOTAL_FORMS": "2", f"{activities}-0-phase": "build", f"{activities}-0-identifier": "compile", f"{activities}-0-type": "automated",
-        f"{activities}-0-connector": "noop", f"{activities}-0-arguments": "outputs: {a: 1}", f"{activities}-0-run_when": "satisfied",
-        f"{activities}-0-rest": "timeout: 30m\nretry: {attempts: 3}",
-        f"{activities}-1-phase": "prepare", f"{activities}-1-identifier": "ask", f"{activities}-1-type": "manual", f"{activities}-1-run_when": "always",
-        f"{activities}-1-owners": "user:olga@example.com, group:qa\nuser:olga@example.com", f"{activities}-1-approval": "requires: [{count: 1}]",
-        "inputs": "version: {type: string, required: true}",
+        f"{activities}-1-phase": "prepare", f"{activities}-1-identifier": "ask", f"{activities}-1-type": "manual",
+        "inputs.@row": ["0"], "inputs.0.@": "version", "inputs.0.type": "string", "inputs.0.required": "1",
     }  # fmt: skip
     response = client.post(change(process), fields)
     assert response.status_code == 302, re.findall(r"errorlist.*?</ul>", response.content.decode(), re.DOTALL)
+    _, one = page(client, on_its_own(process, "compile"))
+    one |= {"activity.connector": "noop", "activity.with.noop.outputs.@row": ["3"], "activity.with.noop.outputs.3.@": "a", "activity.with.noop.outputs.3": "1",
+            "activity.with.noop.outputs.3.@kind": "number", "activity.timeout": "30m", "activity.retry.attempts": "3"}  # fmt: skip
+    assert client.post(on_its_own(process, "compile"), one).status_code == 302
+    _, one = page(client, on_its_own(process, "ask"))
+    one |= {"activity.run_when": "always", "activity.owners": "user:olga@example.com\ngroup:qa", "activity.approval.requires.@row": ["0"],
+            "activity.approval.requires.0.count": "2"}  # fmt: skip
+    assert client.post(on_its_own(process, "ask"), one).status_code == 302
     saved = Process.objects.get()
     assert document_of(saved) == {
         "apiVersion": "relorch/v1",
@@ -107,7 +122,13 @@ def test_a_process_is_made_from_nothing_and_grown(client: Client, owner: User) -
             {
                 "id": "prepare",
                 "activities": [
-                    {"id": "ask", "type": "manual", "owners": ["user:olga@example.com", "group:qa"], "run_when": "always", "approval": {"requires": [{}]}}
+                    {
+                        "id": "ask",
+                        "type": "manual",
+                        "owners": ["user:olga@example.com", "group:qa"],
+                        "run_when": "always",
+                        "approval": {"requires": [{"count": 2}]},
+                    }
                 ],
             },
             {
@@ -118,9 +139,9 @@ def test_a_process_is_made_from_nothing_and_grown(client: Client, owner: User) -
             },
         ],
     }
-    assert saved.revision == 2
+    assert saved.revision == 4
     assert DraftEdit.objects.get().person == owner
-    assert [event.verb for event in Event.objects.order_by("pk")] == ["process.created", "process.draft_saved"]
+    assert [event.verb for event in Event.objects.order_by("pk")] == ["process.created", *["process.draft_saved"] * 3]
     assert '"door":"admin"' in Event.objects.latest("pk").record
 
 
@@ -137,19 +158,57 @@ def test_what_cannot_be_read_is_said_and_not_stored(client: Client, owner: User)
     process = factories.process("shop", actor=owner)
     _, fields = page(client, change(process))
     for name, value, said in (
-        ("draft_activities-0-rest", "nonsense: 1", "nonsense"),
-        ("draft_activities-0-rest", "timeout: [", "Line"),
-        ("draft_activities-0-arguments", "- a", "mapping"),
         ("draft_activities-0-phase", "nowhere", "There is no phase"),
         ("draft_activities-0-identifier", "Wrong Id", "Small letters"),
         ("draft_phases-0-name", "x" * 201, "at most 200"),
-        ("inputs", "v: {type: strin}", "string"),
-        ("rules", "a: b", "list"),
+        ("inputs.@yaml", "v: {type: strin}", "string"),
+        ("inputs.@yaml", "v: [", "cannot be read"),
+        ("rules.@yaml", "a: b", "list"),
     ):
         html = client.post(change(process), fields | {name: value}).content.decode()
         assert said in html, (name, value)
+        assert (value if "{" not in value else "strin") in unescape(html), (name, value)
+    assert Process.objects.get().revision == 1
+
+
+def test_what_an_activity_cannot_say_is_named_on_its_page_and_not_stored(client: Client, owner: User) -> None:
+    process = factories.process("shop", actor=owner)
+    path = on_its_own(process, "step")
+    _, fields = page(client, path)
+    for name, value, said in (
+        ("activity.timeout", "soon", "timeout: "),
+        ("activity.@yaml", "nonsense: 1", "nonsense"),
+        ("activity.retry.attempts", "many", "retry → attempts"),
+        ("activity.@yaml", "[", "cannot be read"),
+    ):
+        html = client.post(path, fields | {name: value}).content.decode()
+        assert said in html, (name, value)
         assert value in unescape(html), (name, value)
     assert Process.objects.get().revision == 1
+
+
+def test_an_activity_s_page_saved_as_it_is_changes_nothing(client: Client, owner: User) -> None:
+    process = editing.create_process(whole() | {"owners": ["user:olga@example.com"]}, actor=owner)
+    before = document_of(process)
+    for row in process.draft_activities.all():
+        _, fields = page(client, on_its_own(process, row.identifier))
+        assert client.post(on_its_own(process, row.identifier), fields).status_code == 302
+    assert repr(document_of(Process.objects.get())) == repr(before)
+    assert Process.objects.get().revision == 1
+
+
+def test_an_activity_s_page_of_somebody_else_is_not_there(client: Client) -> None:
+    process = factories.process("theirs", actor=factories.person("tom", author=True))
+    assert client.get(on_its_own(process, "step")).status_code in (302, 404)
+    assert client.post(on_its_own(process, "step"), {}).status_code in (302, 404)
+
+
+def test_an_activity_is_deleted_by_the_verb(client: Client, owner: User) -> None:
+    process = factories.process("shop", actor=owner)
+    path = on_its_own(process, "step").replace("/change/", "/delete/")
+    assert client.post(path, {"post": "yes"}).status_code == 302
+    assert document_of(Process.objects.get())["phases"] == [{"id": "work"}] or "activities" not in document_of(Process.objects.get())["phases"][0]
+    assert Process.objects.get().revision == 2
 
 
 def test_who_saved_meanwhile_is_not_overwritten(client: Client, owner: User) -> None:
