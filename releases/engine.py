@@ -9,7 +9,7 @@ and comes back with values.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -64,7 +64,7 @@ class Work:
         self.gated: list[locking.Gated] = []
         self._tended = 0
         self._facts: dict[int, tuple[dict[str, Fact], list[Answer]]] = {}
-        self._changed: set[int] = set()
+        self._changed: defaultdict[int, set[str]] = defaultdict(set)
 
     # --- what is there ------------------------------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class Work:
         elif ending is Run.SUCCEEDED:
             self._facts.pop(ref.release, None)  # it may be an answer
             if self._releases[ref.release].troubled:
-                self._changed.add(ref.release)
+                self._changed[ref.release].add(ref.key)
         elif ending in CLOSED:
             self._close_run(ref, ending)
         else:
@@ -262,7 +262,7 @@ class Work:
             if self._ready_runs:
                 self._decide_runs()
         if self._changed:
-            changed, self._changed = self._changed, set()
+            changed, self._changed = self._changed, defaultdict(set)
             rebinding.rebind(self, changed)
         self._queue()
         if self._tend_locks():
@@ -281,7 +281,9 @@ class Work:
     def _count_down(self) -> None:
         closed, self._closed = self._closed, []
         self.load(ref.release for ref in closed)
-        self._changed |= {ref.release for ref in closed if self._releases[ref.release].troubled}
+        for ref in closed:
+            if self._releases[ref.release].troubled:
+                self._changed[ref.release].add(ref.key)
         steps: Counter[tuple[int, str]] = Counter()
         phases: Counter[int] = Counter()
         for ref in closed:
@@ -331,7 +333,7 @@ class Work:
             self.say("phase.closed", release, f"phase:{key}")
             releases[release] += 1
             if self._releases[release].troubled:
-                self._changed.add(release)
+                self._changed[release].add(f"phase:{key}")
             for later in self.compiled(release).flow.next_phases[key]:
                 waiting[release, later] += 1
         if waiting:

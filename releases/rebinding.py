@@ -7,7 +7,7 @@ Whoever keeps the votes is told in the same transaction. The author's text holds
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Set
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from releases.asking import bound_values, hash_of, request_for
@@ -32,10 +32,15 @@ def watch(tell: Changed) -> None:
     _watchers[:] = [tell]
 
 
-def rebind(work: Work, releases: Iterable[int]) -> None:
-    """Compare the bound values of what waits in these releases with what they are now; looks up values, evaluates nothing."""
-    work.cursor.execute(_WAITING, (sorted(releases),))
+def rebind(work: Work, closed: Mapping[int, Set[str]]) -> None:
+    """Compare the bound values of what waits in these releases with what they are now; looks up values, evaluates nothing.
+
+    `closed` names by release the activities, and as `phase:<id>` the phases, that have just closed; questions that bind none of them are left alone.
+    """
+    work.cursor.execute(_WAITING, (sorted(closed),))
     for attempt, release_id, key, before in work.cursor.fetchall():
+        if not _binds_any(work, release_id, key, closed[release_id]):
+            continue
         release = Release.objects.select_related("version", "process", "starter").defer("version__document").get(pk=release_id)
         bound = bound_values(release, key)
         now = hash_of(bound)
@@ -45,6 +50,16 @@ def rebind(work: Work, releases: Iterable[int]) -> None:
         work.say("activity.rebound", release_id, key, bound=now, before=before)
         work.stir(release.root_id)
         _tell(work, attempt, "bound")
+
+
+def _binds_any(work: Work, release: int, key: str, closed: Set[str]) -> bool:
+    flow = work.compiled(release).flow
+    approval = flow.steps[key].approval
+    if approval is None or approval.binds is None:
+        return not closed.isdisjoint(flow.upstream_of_step(key))
+    paths = [bind.split(".") for bind in approval.binds]
+    named = {path[1] if path[0] == "activities" else f"phase:{path[1]}" for path in paths if path[0] in ("activities", "phases") and len(path) > 1}
+    return not closed.isdisjoint(named) or any(path in (["activities"], ["phases"]) for path in paths)
 
 
 def reword(release: Release, key: str, attempt: int) -> Callable[[Work], None]:

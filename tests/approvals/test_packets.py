@@ -361,3 +361,22 @@ def test_the_rule_is_told_at_any_time(process: Process, qa: User) -> None:
     sign(release, qa)
     told = Api(qa).get(address).json()
     assert (told["verdict"], told["standing"], told["missing"]) == ("approved", "satisfied", [])
+
+
+@pytest.mark.parametrize(("binds", "stale"), [(None, True), (["inputs"], False), (["phases.first.outputs"], True), (["activities.build.outputs"], False)])
+def test_a_question_is_compared_by_what_it_binds(binds: list[str] | None, stale: bool) -> None:
+    """Outputs of a phase are a value like another: they come when the phase closes again."""
+    ann, of = factories.person("ann"), ["user:ann@example.com", "user:bob@example.com"]
+    factories.person("bob")
+    approval = {"requires": [{"count": 2, "of": of}]} | ({"binds": binds} if binds else {})
+    said = "${{ has(activities.scan.outputs.found) ? activities.scan.outputs.found : 'nothing' }}"
+    release = running(
+        phase("first", script("scan", optional=True, on_failure="fail"), noop("build"), outputs={"found": said}),
+        phase("second", manual("ask", approval=approval), depends_on=["first"]),
+    )
+    end(claimed("slow")["scan"], Run.FAILED, code="exit")
+    run_on(release)
+    sign(release, ann)
+    scanned_again(release, "7 findings")
+    run_on(release)
+    assert SignOff.objects.get().stale == stale
