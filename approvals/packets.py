@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,9 @@ from approvals.models import Packet
 from releases.asking import hash_of
 from releases.models import Attempt, Task
 from relorch.audit.chain import instant
+
+LINES_BEFORE = "lines_before"
+"""Where a reassigned request keeps the lines that it had at first."""
 
 
 def content_of(attempt: Attempt) -> dict[str, Any]:
@@ -24,10 +28,18 @@ def content_of(attempt: Attempt) -> dict[str, Any]:
         "version": {"number": release.version.number, "hash": release.version.hash},
         "asked_at": instant(attempt.asked_at) if attempt.asked_at else "",
         "bound": attempt.bound or {},
-        "shown": attempt.request or {},
+        "shown": _shown(attempt.request or {}),
         "filled": attempt.filled or {},
         **tasks,
     }
+
+
+def _shown(request: Mapping[str, Any]) -> dict[str, Any]:
+    """With the lines as the process asked for them: who is asked instead (reassign) is not what is decided on, and filled places stay."""
+    shown = dict(request)
+    if LINES_BEFORE in shown:
+        shown["lines"] = shown.pop(LINES_BEFORE)
+    return shown
 
 
 def _tasks(attempt: Attempt) -> list[dict[str, Any]]:

@@ -20,8 +20,9 @@ from approvals.querysets import Item, items_of
 from processes.access import owner_names
 from processes.blueprint import Variable
 from processes.quorum import Vote, missing, verdict
+from processes.silence import notices
 from processes.value_fields import label_of
-from releases.access import owns_run
+from releases.access import may_do, owns_run
 from releases.flows import compiled
 from releases.models import ActivityRun, Attachment, Attempt, Task
 from releases.states import BAD, LIVE, Run
@@ -307,6 +308,20 @@ class Question:
         if self.item.case.approval.on_expiry == "reject":
             return "Without an answer by then it ends expired, and what depends on it does not run"
         return "Without an answer by then it stops, and its owners choose how to go on"
+
+    @cached_property
+    def may_reassign(self) -> bool:
+        """Whether the reader may ask other people."""
+        return may_do(self.reader, "reassign", self.release, self.item.key)
+
+    @property
+    def next_notice(self) -> str:
+        """Who is told when nobody has answered by `attempt.notice_at`; nothing once all was sent."""
+        planned = notices(self.item.case.approval)
+        if self.attempt.notice_at is None or self.attempt.notices >= len(planned):
+            return ""
+        notice = planned[self.attempt.notices]
+        return f"{', '.join(name.partition(':')[2] for name in notice.to)} will be told" if notice.to else "Those who are asked will be reminded"
 
     @cached_property
     def standing(self) -> tuple[str, str]:

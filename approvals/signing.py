@@ -98,11 +98,17 @@ def sign_off(
             packet=stored.hash,
             address=address or "",
         )
-        votes = list(attempt.sign_offs.select_related("person", "for_person", "packet"))
-        verdict = replace(case, votes=votes_in(votes)).verdict.state
-        if verdict in ("approved", "rejected"):
-            _settle(work, attempt, votes, Run.SUCCEEDED if verdict == "approved" else Run.REJECTED, comment)
+        verdict = take_verdict(work, attempt, case, comment)
     return Signed(vote, is_first, verdict)
+
+
+def take_verdict(work: Work, attempt: Attempt, case: Case, comment: str) -> str:
+    """What the rule of this case says of the votes as they are now; where that is a verdict, the attempt ends with it."""
+    votes = list(attempt.sign_offs.select_related("person", "for_person", "packet"))
+    verdict = replace(case, votes=votes_in(votes)).verdict.state
+    if verdict in ("approved", "rejected"):
+        _settle(work, attempt, votes, Run.SUCCEEDED if verdict == "approved" else Run.REJECTED, comment)
+    return verdict
 
 
 def _cast(attempt: Attempt, person: Any, **values: Any) -> tuple[SignOff, bool]:

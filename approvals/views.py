@@ -18,6 +18,7 @@ from approvals.forms import DecisionForm
 from approvals.models import SignOff
 from approvals.pages import Question
 from approvals.querysets import Inbox, given_by, inbox_of, items_of, waiting
+from approvals.questions import seen_attempt
 from releases.engine import Actor
 from releases.models import Attempt, Release
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
@@ -86,14 +87,14 @@ def panel(request: HttpRequest, release: int) -> HttpResponse:
 @require_safe
 def show(request: HttpRequest, release: str, activity: str) -> HttpResponse:
     """One question on one page. Looking changes nothing (S20)."""
-    return _page(request, _attempt(request, release, activity))
+    return _page(request, seen_attempt(request, release, activity))
 
 
 @login_required
 @require_POST
 def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
     """The decision. What cannot be taken comes back with every problem at its field; what has changed meanwhile comes back as it is now."""
-    attempt = _attempt(request, release, activity)
+    attempt = seen_attempt(request, release, activity)
     question = Question.of(attempt, request.user)
     approval = question.item.case.approval
     if approval.reauthenticate and question.may_decide and not did_recently_reauthenticate(request):
@@ -118,7 +119,7 @@ def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
         form.refuse(refused.problems)
         return _page(request, attempt, form=form, status=422)
     except Conflict as late:
-        return _page(request, _attempt(request, release, activity), form=form, conflict=late, status=409)
+        return _page(request, seen_attempt(request, release, activity), form=form, conflict=late, status=409)
     messages.success(request, _thanks(signed, question))
     return HttpResponseRedirect(reverse("approvals:show", args=[attempt.release_id, activity]))
 
@@ -127,7 +128,7 @@ def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
 @require_POST
 def fill(request: HttpRequest, release: str, activity: str) -> HttpResponse:
     """The form alone, without a decision."""
-    attempt = _attempt(request, release, activity)
+    attempt = seen_attempt(request, release, activity)
     question = Question.of(attempt, request.user)
     form = DecisionForm(question.specs, question.item.case.approval, request.POST, files=request.FILES)
     user: Any = request.user
@@ -146,7 +147,7 @@ def fill(request: HttpRequest, release: str, activity: str) -> HttpResponse:
         form.refuse(refused.problems)
         return _page(request, attempt, form=form, status=422)
     except Conflict as late:
-        return _page(request, _attempt(request, release, activity), form=form, conflict=late, status=409)
+        return _page(request, seen_attempt(request, release, activity), form=form, conflict=late, status=409)
     messages.success(request, f"Saved. {question.item.title} is not decided by this.")
     return HttpResponseRedirect(reverse("approvals:show", args=[attempt.release_id, activity]))
 
@@ -155,7 +156,7 @@ def fill(request: HttpRequest, release: str, activity: str) -> HttpResponse:
 @require_POST
 def task(request: HttpRequest, release: str, activity: str, task: str) -> HttpResponse:
     """Move one task of the checklist on."""
-    attempt = _attempt(request, release, activity)
+    attempt = seen_attempt(request, release, activity)
     user: Any = request.user
     try:
         changed = checklists.change_task(
@@ -170,7 +171,7 @@ def task(request: HttpRequest, release: str, activity: str, task: str) -> HttpRe
     except LookupError:
         raise Http404 from None
     except Conflict as late:
-        return _page(request, _attempt(request, release, activity), conflict=late, status=409)
+        return _page(request, seen_attempt(request, release, activity), conflict=late, status=409)
     messages.success(request, f"{changed.name}: {changed.get_status_display().lower()}.")
     return HttpResponseRedirect(f"{reverse('approvals:show', args=[attempt.release_id, activity])}#tasks")
 
@@ -180,20 +181,6 @@ def _thanks(signed: signing.Signed, question: Question) -> str:
     if signed.verdict == "open":
         return f"You {word} {question.item.title}. Others are still asked."
     return f"You {word} {question.item.title}."
-
-
-def _attempt(request: HttpRequest, release: str, activity: str) -> Attempt:
-    """The last attempt of a manual activity that this person may see; else 404, and so while nobody was asked."""
-    seen = Release.objects.visible_to(request.user).filter(pk=int(release)).values("pk")
-    found = (
-        Attempt.objects.filter(release__in=seen, run__key=activity, run__type="manual", asked_at__isnull=False)
-        .select_related("run__release__process", "run__release__starter", "run__release__version__published_by")
-        .order_by("-number")
-        .first()
-    )
-    if found is None:
-        raise Http404
-    return found
 
 
 def _page(request: HttpRequest, attempt: Attempt, *, form: DecisionForm | None = None, conflict: Conflict | None = None, status: int = 200) -> HttpResponse:

@@ -30,14 +30,11 @@ def _of_activity(activity: Activity, place: str) -> Iterator[Problem]:
         if field.type is ValueType.SECRET:
             yield _error(f"{place}/fields/{name}", "A secret in a form is not kept encrypted yet: ask for it when the release starts.")
     approval = activity.approval
-    if approval is not None:
-        if approval.reauthenticate:
-            yield _error(
-                f"{place}/approval/reauthenticate",
-                "People are not asked for their password again yet; without that this approval would be weaker than it says.",
-            )
-        if approval.reminders or approval.escalate:
-            yield _warning(f"{place}/approval", "Reminders and escalation are not sent yet; `due` and `on_expiry` are kept.")
+    if approval is not None and approval.reauthenticate:
+        yield _error(
+            f"{place}/approval/reauthenticate",
+            "People are not asked for their password again yet; without that this approval would be weaker than it says.",
+        )
 
 
 def _warning(place: str, message: str) -> Problem:

@@ -15,7 +15,7 @@ from processes.models import Process
 from releases.asking import owners_of
 from releases.models import Release, RunPerson
 
-OWNERS_VERBS = frozenset({"retry", "ignore", "fail", "skip", "stop"})
+OWNERS_VERBS = frozenset({"retry", "ignore", "fail", "skip", "stop", "reassign"})
 """What the owners of a phase or an activity may do to their runs."""
 OVERRIDE_VERBS = frozenset({"succeed"})
 """What breaks the glass: it needs its own permission."""

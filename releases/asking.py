@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group
 from processes.blueprint import Activity, Approval, Requirement
 from processes.durations import parse_duration
 from processes.expressions import condition, render
+from processes.silence import first_after
 from releases.flows import compiled
 from releases.models import ActivityRun, Release, RunPerson, Task
 from releases.names import names_of, names_of_step
@@ -31,6 +32,8 @@ class Request:
     people: tuple[tuple[str, int, str], ...]
     """(role, line, `user:…` or `group:…`)"""
     due: int | None
+    notice: float | None
+    """Seconds until the first reminder or escalation."""
 
 
 def owners_of(release: Release, key: str) -> tuple[str, ...]:
@@ -69,7 +72,7 @@ def request_for(release: Release, key: str) -> Request:
     }
     bound = bound_values(release, key)
     people = [("owner", 0, owner) for owner in owners] + [("decider", n, who) for n, line in enumerate(lines) for who in line.of]
-    return Request(shown, bound, hash_of(bound), tuple(dict.fromkeys(people)), approval.due)
+    return Request(shown, bound, hash_of(bound), tuple(dict.fromkeys(people)), approval.due, first_after(approval))
 
 
 def _shown(activity: Activity) -> dict[str, Any]:

@@ -58,10 +58,12 @@ def resume(*, release: int, actor: Actor, reason: str = "", preview: bool = Fals
         resumed = sorted(row[0] for row in work.cursor.fetchall())
         work.cursor.execute(
             """
-            UPDATE releases_attempt a SET due_at = a.due_at + (%s - %s) FROM releases_activityrun run
-            WHERE a.release_id = ANY(%s) AND a.state = 'waiting' AND a.due_at IS NOT NULL AND run.id = a.run_id AND run.type = 'manual'
+            UPDATE releases_attempt a SET due_at = a.due_at + (%(now)s - %(held)s), notice_at = a.notice_at + (%(now)s - %(held)s)
+            FROM releases_activityrun run
+            WHERE a.release_id = ANY(%(releases)s) AND a.state = 'waiting' AND coalesce(a.due_at, a.notice_at) IS NOT NULL
+                AND run.id = a.run_id AND run.type = 'manual'
             """,
-            (work.at, held_at, resumed),
+            {"now": work.at, "held": held_at, "releases": resumed},
         )
         work.cursor.execute("SELECT lane, count(*) FROM releases_attempt WHERE release_id = ANY(%s) AND state = 'queued' GROUP BY lane", (resumed,))
         work.rings.update(dict(work.cursor.fetchall()))

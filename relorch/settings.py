@@ -148,6 +148,7 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # nothing to remember: what is 
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "releases.tasks.sweep", "schedule": 1.0, "options": {"queue": "engine", "expires": 5}},
+    "remind": {"task": "approvals.tasks.remind", "schedule": 2.0, "options": {"queue": "engine", "expires": 5}},
     "pulse": {"task": "relorch.tasks.pulse", "schedule": 2.0, "args": ["engine"], "options": {"queue": "engine", "expires": 5}},
     "pulse of scripts": {"task": "relorch.tasks.pulse", "schedule": 5.0, "args": ["scripts"], "options": {"queue": "scripts", "expires": 5}},
 }

@@ -39,6 +39,8 @@ class Attempt(models.Model):
     reference = OrderedJSONField(null=True, help_text="What the connector said to come back with.")
     poll_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
+    notice_at = models.DateTimeField(null=True, help_text="When people are next reminded, or others told, that nobody has answered.")
+    notices = models.PositiveSmallIntegerField(db_default=0, help_text="How many of these were sent.")
     outputs = OrderedJSONField(null=True)
     code = models.CharField(max_length=60, blank=True)
     message = models.TextField(blank=True)
@@ -65,6 +67,7 @@ class Attempt(models.Model):
             models.Index(fields=["lane", "id"], name="attempt_queued", condition=Q(state="queued")),
             models.Index(fields=["lease_until"], name="attempt_leased", condition=Q(state="running")),
             models.Index(fields=["due_at"], name="attempt_due", condition=Q(state="waiting", due_at__isnull=False)),
+            models.Index(fields=["notice_at"], name="attempt_to_remind", condition=Q(state="waiting", notice_at__isnull=False)),
             models.Index(fields=["poll_at"], name="attempt_to_poll", condition=Q(state="waiting", poll_at__isnull=False)),
             models.Index(fields=["root"], name="attempt_open", condition=Q(state__in=["queued", "running", "waiting"])),
         ]

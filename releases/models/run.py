@@ -73,11 +73,11 @@ class ActivityRun(models.Model):
 class RunPerson(models.Model):
     """Who is responsible for a run, and who may decide on it: a person or a group, resolved when the run is asked for. The inbox is a query over these."""
 
-    OWNER, DECIDER = "owner", "decider"
+    OWNER, DECIDER, TOLD = "owner", "decider", "told"
 
     run = models.ForeignKey(ActivityRun, on_delete=models.CASCADE, related_name="people")
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
-    role = models.CharField(max_length=8, choices=[(OWNER, "responsible"), (DECIDER, "may decide")])
+    role = models.CharField(max_length=8, choices=[(OWNER, "responsible"), (DECIDER, "may decide"), (TOLD, "was told, and may look")])
     line = models.PositiveSmallIntegerField(default=0, help_text="The line of `requires`, from 0.")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+")
     group = models.ForeignKey(Group, on_delete=models.CASCADE, null=True, related_name="+")
