@@ -21,7 +21,7 @@ from approvals.models import SignOff
 from approvals.querysets import cases_of, proposals_on
 from approvals.serializers import GivenVoteShape, PendingShape, SignOffBody, SignOffsShape, proposal_of, vote_of
 from processes.blueprint import Approval
-from processes.quorum import may_decide, missing
+from processes.quorum import missing
 from releases.api import actor_of
 from releases.asking import hash_of, owners_of
 from releases.detail import said
@@ -80,6 +80,7 @@ class SignOffs(Resources):
             comment=wanted["comment"],
             fields=wanted.get("fields"),
             packet=wanted["packet"],
+            behalf=wanted.get("for", "").strip().lower(),
             by_token=isinstance(request.auth, ApiToken),
             address=request.META.get("REMOTE_ADDR") or None,
         )
@@ -114,11 +115,7 @@ class Pending(Resources):
         attempts = attempts_with_release(run.attempt for run in page)
         cases = cases_of(attempts)
         email = request.user.email  # type: ignore[union-attr]
-        shown = [
-            _pending(attempt)
-            for attempt in sorted(attempts, key=lambda attempt: attempt.run_id)
-            if may_decide(cases[attempt.pk].rule, cases[attempt.pk].votes, email) == "yes"
-        ]
+        shown = [_pending(attempt) for attempt in sorted(attempts, key=lambda attempt: attempt.run_id) if cases[attempt.pk].entitlement(email)[0] == "yes"]
         return self.get_paginated_response(shown)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.db.models import Q
-
+from approvals.delegations import pairs_for
 from approvals.models import SignOff
 from processes.blueprint import Approval
-from processes.quorum import Line, Rule, Verdict, Vote, verdict
+from processes.quorum import Answer, Line, Rule, Verdict, Vote, best_entitlement, may_decide, verdict
+from processes.standing_in import stand_ins_of, stands_in_for
 from releases.access import starters_of
 from releases.flows import compiled
 from releases.models import Attempt, Release, RunPerson
@@ -24,11 +23,32 @@ class Case:
     approval: Approval
     rule: Rule
     votes: tuple[Vote, ...]
+    pairs: frozenset[tuple[str, str]] = frozenset()
+    """The delegations that hold here now, as (from, to)."""
 
     @property
     def verdict(self) -> Verdict:
         """What the rule says of the votes."""
         return verdict(self.rule, self.votes)
+
+    def entitlement(self, email: str, behalf: str = "") -> tuple[Answer, str | None]:
+        """Whether this person may decide now and through whom: itself (None) or somebody it stands in for; `behalf` picks one (S19)."""
+        principals = stands_in_for(self.pairs, email)
+        if not behalf:
+            return best_entitlement(self.rule, self.votes, email, principals)
+        if behalf == email:
+            return may_decide(self.rule, self.votes, email), None
+        return (may_decide(self.rule, self.votes, email, behalf), behalf) if behalf in principals else ("not_entitled", behalf)
+
+    def stand_ins(self, people: Iterable[str]) -> set[str]:
+        """Whoever may decide for one of these."""
+        return set(stand_ins_of(self.pairs, people)) - self.rule.excluded
+
+
+def with_stand_ins(people: Iterable[str], pairs: Collection[tuple[str, str]]) -> frozenset[str]:
+    """Those whom an exclusion means: they and whoever stands in for them (S19)."""
+    people = frozenset(people)
+    return people | stand_ins_of(pairs, people)
 
 
 def approval_of(attempt: Attempt) -> Approval:
@@ -39,6 +59,7 @@ def approval_of(attempt: Attempt) -> Approval:
 def case_of(attempt: Attempt, votes: Sequence[SignOff] | None = None) -> Case:
     """The case as it stands: lines with the members their groups have now, exclusions, votes on the packet that holds."""
     approval = approval_of(attempt)
+    pairs = pairs_for([attempt])[attempt.pk]
     asked = (attempt.request or {}).get("lines") or []
     members: list[set[str]] = [set() for _ in asked]
     for line, email in _deciders(attempt.run_id):
@@ -49,22 +70,28 @@ def case_of(attempt: Attempt, votes: Sequence[SignOff] | None = None) -> Case:
         lines=tuple(Line(count=int(said["count"]), of=frozenset(members[n])) for n, said in enumerate(asked)),
         order=approval.order,
         reject_when=approval.reject_when,
-        excluded=frozenset(excluded(attempt, approval)),
+        excluded=with_stand_ins(excluded(attempt, approval), pairs),
     )
-    return Case(approval, rule, votes_in(cast))
+    return Case(approval, rule, votes_in(cast, pairs), pairs)
 
 
-def votes_in(cast: Sequence[SignOff]) -> tuple[Vote, ...]:
-    """The rows as votes; wants `person` and `for_person` selected."""
+def votes_in(cast: Sequence[SignOff], pairs: Collection[tuple[str, str]]) -> tuple[Vote, ...]:
+    """The rows as votes; wants `person` and `for_person` selected. One for somebody who has not delegated to the voter any more counts for nothing."""
     return tuple(
         Vote(
             person=vote.person.email,
             approve=vote.decision == SignOff.Decision.APPROVE,
             for_=vote.for_person.email if vote.for_person else None,
-            stale=vote.stale,
+            stale=vote.stale or not _stands(vote, pairs),
         )
         for vote in cast
     )
+
+
+def _stands(vote: SignOff, pairs: Collection[tuple[str, str]]) -> bool:
+    if vote.for_person is None:
+        return True
+    return vote.person.is_active and vote.for_person.email in stands_in_for(pairs, vote.person.email)
 
 
 def _deciders(run_id: int) -> list[tuple[int, str]]:
@@ -97,8 +124,8 @@ def earlier_approvers(release: Release, key: str) -> set[str]:
     while where is not None:
         upstream = compiled(where.version_id).flow.upstream_of_step(key)
         approvals = SignOff.objects.filter(attempt__run__release=where, attempt__run__key__in=upstream, decision=SignOff.Decision.APPROVE)
-        people = get_user_model().objects.filter(Q(sign_offs__in=approvals))
-        found |= set(people.values_list("email", flat=True))
+        for voter, behalf in approvals.values_list("person__email", "for_person__email"):
+            found |= {email for email in (voter, behalf) if email}
         run: Any = where.parent_run
         where, key = (run.release, run.key) if run else (None, "")
     return found

@@ -16,7 +16,6 @@ from approvals.deciding import Case, case_of
 from approvals.staling import make_stale
 from processes.blueprint import ValueType, Variable
 from processes.problems import Problem, errors
-from processes.quorum import may_decide
 from processes.store_scope import GIVEN
 from processes.surroundings import knows
 from processes.variables import resolve_inputs
@@ -111,9 +110,7 @@ def fill(*, release: int, activity: str, person: Any, actor: Actor, fields: Mapp
 
 def may_fill(case: Case, person: Any, attempt: Attempt) -> bool:
     """Who is responsible for the activity, and who may decide on it now or later."""
-    return person.is_active and (
-        may_decide(case.rule, case.votes, person.email) in ("yes", "not_yet_asked") or owns_run(person, attempt.run.release, attempt.run.key)
-    )
+    return person.is_active and (case.entitlement(person.email)[0] in ("yes", "not_yet_asked") or owns_run(person, attempt.run.release, attempt.run.key))
 
 
 def _may_fill(case: Case, person: Any, attempt: Attempt) -> None:

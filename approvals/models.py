@@ -7,8 +7,10 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
-from releases.models import Attempt
+from processes.models import Process
+from releases.models import ActivityRun, Attempt
 from relorch.lib.fields import OrderedJSONField
 
 
@@ -63,3 +65,49 @@ class SignOff(models.Model):
 
     def __str__(self) -> str:
         return f"{self.person} {self.decision}s"
+
+
+class DelegationQuerySet(models.QuerySet["Delegation"]):
+    """Which delegations?"""
+
+    def holding(self) -> DelegationQuerySet:
+        """Those that hold now, by the database's clock: begun, not over, and both people are there (S19)."""
+        return self.not_over().filter(starts_at__lte=Now())
+
+    def not_over(self) -> DelegationQuerySet:
+        """Those that hold or will."""
+        return self.filter(Q(ends_at=None) | Q(ends_at__gt=Now()), ended_at=None, person__is_active=True, delegate__is_active=True)
+
+
+class Delegation(models.Model):
+    """One person may decide for another: everything, in one process, or on one run; between two times. It ends by its date, or by either of them."""
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_given")
+    delegate = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_received")
+    process = models.ForeignKey(Process, on_delete=models.CASCADE, null=True, related_name="+")
+    run = models.ForeignKey(ActivityRun, on_delete=models.CASCADE, null=True, related_name="+")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+
+    objects = DelegationQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(person=models.F("delegate")), name="delegation_to_another"),
+            models.CheckConstraint(condition=Q(ends_at=None) | Q(ends_at__gt=models.F("starts_at")), name="delegation_has_a_length"),
+            models.CheckConstraint(condition=Q(process=None) | Q(run=None), name="delegation_one_scope"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.delegate} for {self.person}"
+
+    @property
+    def scope(self) -> str:
+        """What it is for: all, process or approval."""
+        return "approval" if self.run_id else "process" if self.process_id else "all"

@@ -388,7 +388,7 @@ class Question:
     def _verdict(self, approve: bool) -> Any:
         case = self.item.case
         others = tuple(vote for vote in case.votes if vote.person != self.reader.email)
-        return verdict(case.rule, (*others, Vote(self.reader.email, approve)))
+        return verdict(case.rule, (*others, Vote(self.reader.email, approve, self.item.behalf)))
 
     def _after(self, *, approve: bool) -> str:
         return str(self._verdict(approve).state)

@@ -16,7 +16,8 @@ def still_asked(case: Case) -> list[str]:
     for line in case.verdict.lines:
         if line.asked:
             can |= line.can_fill
-    return sorted(can)
+    voted = {vote.person for vote in case.votes if not vote.stale}
+    return sorted(can | (case.stand_ins(can) - voted))
 
 
 def members_of(names: Iterable[str]) -> set[str]:

@@ -11,10 +11,11 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from approvals.deciding import Case, approval_of
+from approvals.deciding import Case, approval_of, votes_in, with_stand_ins
+from approvals.delegations import pairs_for
 from approvals.models import SignOff
 from processes.models import ProcessVersion
-from processes.quorum import Line, Rule, Vote, may_decide
+from processes.quorum import Line, Rule
 from releases.access import starters_of
 from releases.flows import compiled
 from releases.models import ActivityRun, Attempt, Comment, Release, RunPerson
@@ -27,11 +28,12 @@ MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question: the attempt that waits, its case, what the reader may do (`may_decide`), and the reader's vote if it still counts."""
+    """One question: the attempt that waits, its case, what the reader may do and for whom (None: for itself), and the reader's vote if it still counts."""
 
     attempt: Attempt
     case: Case
     answer: str
+    behalf: str | None
     vote: SignOff | None
     now: datetime
 
@@ -163,7 +165,7 @@ def proposals_on(attempt: Attempt) -> QuerySet[Comment]:
 
 
 def items_of(attempts: Iterable[Attempt], user: Any) -> list[Item]:
-    """These attempts (of `waiting`) as questions to this person; at most six queries, however many they are."""
+    """These attempts (of `waiting`) as questions to this person; at most seven queries, however many they are."""
     attempts = list(attempts)
     votes = _votes(attempts)
     cases = cases_of(attempts, votes)
@@ -172,7 +174,7 @@ def items_of(attempts: Iterable[Attempt], user: Any) -> list[Item]:
     for attempt in attempts:
         case = cases[attempt.pk]
         mine = next((vote for vote in votes[attempt.pk] if vote.person_id == user.pk and not vote.stale), None)
-        found.append(Item(attempt, case, may_decide(case.rule, case.votes, user.email), mine, now))
+        found.append(Item(attempt, case, *case.entitlement(user.email), mine, now))
     return found
 
 
@@ -182,6 +184,7 @@ def cases_of(attempts: Sequence[Attempt], votes: Mapping[int, Sequence[SignOff]]
     members = _members({attempt.run_id for attempt in attempts})
     approvals = {attempt.pk: approval_of(attempt) for attempt in attempts}
     without = _excluded(attempts, {pk: frozenset(approval.exclude) for pk, approval in approvals.items()})
+    pairs = pairs_for(attempts)
     found = {}
     for attempt in attempts:
         approval = approvals[attempt.pk]
@@ -190,13 +193,9 @@ def cases_of(attempts: Sequence[Attempt], votes: Mapping[int, Sequence[SignOff]]
             lines=tuple(Line(int(line["count"]), frozenset(members[attempt.run_id, n])) for n, line in enumerate(lines)),
             order=approval.order,
             reject_when=approval.reject_when,
-            excluded=frozenset(without[attempt.pk]),
+            excluded=with_stand_ins(without[attempt.pk], pairs[attempt.pk]),
         )
-        cast = tuple(
-            Vote(vote.person.email, vote.decision == SignOff.Decision.APPROVE, vote.for_person.email if vote.for_person else None, vote.stale)
-            for vote in votes[attempt.pk]
-        )
-        found[attempt.pk] = Case(approval, rule, cast)
+        found[attempt.pk] = Case(approval, rule, votes_in(votes[attempt.pk], pairs[attempt.pk]), pairs[attempt.pk])
     return found
 
 
@@ -245,8 +244,8 @@ def _earlier(attempts: Sequence[Attempt]) -> dict[int, set[str]]:
     roots = {attempt.root_id for attempt in attempts}
     approvals: dict[tuple[int, str], set[str]] = defaultdict(set)
     rows = SignOff.objects.filter(attempt__root__in=roots, decision=SignOff.Decision.APPROVE)
-    for release, key, email in rows.values_list("attempt__release_id", "attempt__run__key", "person__email"):
-        approvals[release, key].add(email)
+    for release, key, *both in rows.values_list("attempt__release_id", "attempt__run__key", "person__email", "for_person__email"):
+        approvals[release, key] |= {email for email in both if email}
     tree = Release.objects.filter(root__in=roots).values_list("pk", "version_id", "parent_run__release_id", "parent_run__key")
     above = {pk: (version, parent, key) for pk, version, parent, key in tree}
     found: dict[int, set[str]] = {}

@@ -133,9 +133,10 @@ class SignOffBody(Body):
     packet = serializers.CharField(required=False, allow_blank=True, default="", help_text="The hash of the packet that was seen: another one is refused.")
 
     def get_fields(self) -> dict[str, Any]:
-        """`fields` is a word of REST framework's."""
+        """`fields` is a word of REST framework's, `for` one of the language."""
+        behalf = serializers.CharField(required=False, allow_blank=True, help_text="For whom, as their delegate; else through whom it fills most places.")
         form = serializers.DictField(child=serializers.JSONField(allow_null=True), required=False, help_text="Values of the activity's form.")
-        return {**super().get_fields(), "fields": form}
+        return {**super().get_fields(), "fields": form, "for": behalf}
 
 
 def vote_of(vote: SignOff) -> dict[str, Any]:

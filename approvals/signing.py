@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
+from django.contrib.auth import get_user_model
+
 from approvals import filling, packets
 from approvals.asked import newest, still_open, the_one_waiting
 from approvals.deciding import Case, approval_of, case_of, votes_in
 from approvals.filling import Filled
 from approvals.models import SignOff
 from processes.problems import Problem
-from processes.quorum import may_decide
+from processes.quorum import Answer
 from releases.attempts import claim_of
 from releases.engine import Actor, End, Work, locked
 from releases.models import Attempt, Task
@@ -60,14 +62,16 @@ def sign_off(
     comment: str = "",
     fields: Mapping[str, Any] | None = None,
     packet: str = "",
+    behalf: str = "",
     by_token: bool = False,
     address: str | None = None,
     form: bool = False,
 ) -> Signed:
     """Give or change a vote; with the vote that makes a verdict the activity ends and what follows starts, in the same transaction (S16).
 
+    `behalf` says for whom, of those the person stands in for (S19); without it, through whom it fills most places.
     `packet` is the hash that the person saw: another one is refused. Raises LookupError (no such waiting activity), NotAllowed (not entitled,
-    excluded, a token), Conflict (settled, closed, not yet asked, another packet), Invalid (comment or fields).
+    excluded, not their delegate, a token), Conflict (settled, closed, not yet asked, another packet), Invalid (comment or fields).
     """
     # expressions are never evaluated under a lock (S1): the form is checked before, and must be the same after
     before = newest(release, activity)
@@ -75,9 +79,9 @@ def sign_off(
     with locked(release, actor=actor) as work:
         attempt = the_one_waiting(work, before, release, activity)
         case = case_of(attempt)
-        _entitled(case, person, by_token=by_token)
+        answer, through = _entitled(case, person, behalf, by_token=by_token)
         still_open(work, attempt)
-        if may_decide(case.rule, case.votes, person.email) != "yes":
+        if answer != "yes":
             raise Conflict("not_yet_asked", "You are asked once the lines before yours are filled.", state=Run.WAITING)
         filling.check_unchanged(attempt, filled)
         if packet and packet != packets.current_hash(attempt):
@@ -88,7 +92,10 @@ def sign_off(
         if filled.changes:
             filling.write(work, attempt, filled)
         stored = packets.stored(attempt, work.at)
-        vote, is_first = _cast(attempt, person, packet=stored, decision=decision, comment=comment, door=actor.door, address=address, at=work.at)
+        for_person = get_user_model().objects.get(email=through) if through else None
+        vote, is_first = _cast(
+            attempt, person, for_person=for_person, packet=stored, decision=decision, comment=comment, door=actor.door, address=address, at=work.at
+        )
         work.say(
             "sign_off.given" if is_first else "sign_off.changed",
             release,
@@ -97,6 +104,7 @@ def sign_off(
             decision=decision,
             packet=stored.hash,
             address=address or "",
+            **({"for": through, "to": [through]} if through else {}),
         )
         verdict = take_verdict(work, attempt, case, comment)
     return Signed(vote, is_first, verdict)
@@ -105,9 +113,10 @@ def sign_off(
 def take_verdict(work: Work, attempt: Attempt, case: Case, comment: str) -> str:
     """What the rule of this case says of the votes as they are now; where that is a verdict, the attempt ends with it."""
     votes = list(attempt.sign_offs.select_related("person", "for_person", "packet"))
-    verdict = replace(case, votes=votes_in(votes)).verdict.state
+    verdict = replace(case, votes=votes_in(votes, case.pairs)).verdict.state
     if verdict in ("approved", "rejected"):
-        _settle(work, attempt, votes, Run.SUCCEEDED if verdict == "approved" else Run.REJECTED, comment)
+        counted = [vote for vote, as_it_counts in zip(votes, votes_in(votes, case.pairs), strict=True) if not as_it_counts.stale]
+        _settle(work, attempt, counted, Run.SUCCEEDED if verdict == "approved" else Run.REJECTED, comment)
     return verdict
 
 
@@ -123,17 +132,20 @@ def _cast(attempt: Attempt, person: Any, **values: Any) -> tuple[SignOff, bool]:
     return vote, False
 
 
-def _entitled(case: Case, person: Any, *, by_token: bool) -> None:
-    """Raises NotAllowed: asked before the state, so that a settled decision tells an outsider nothing of it."""
+def _entitled(case: Case, person: Any, behalf: str, *, by_token: bool) -> tuple[Answer, str | None]:
+    """What the person may, and through whom (S19). Raises NotAllowed: asked before the state, so that a settled decision tells an outsider nothing of it."""
     if not person.is_active:
         raise NotAllowed("not_entitled", "This account is not active.")
     if by_token and not case.approval.allow_tokens:
         raise NotAllowed("token_may_not_decide", "A token may propose and comment; deciding takes a person who is signed in.")
-    answer = may_decide(case.rule, case.votes, person.email)
+    answer, through = case.entitlement(person.email, behalf)
     if answer == "excluded":
         raise NotAllowed("excluded", "You cannot decide here: this approval excludes its starter, author or earlier approvers.")
     if answer not in ("yes", "not_yet_asked"):  # whatever it is: deny on any doubt
+        if behalf and behalf != person.email:
+            raise NotAllowed("not_delegated", f"You do not decide for {behalf} here.")
         raise NotAllowed("not_entitled", "You are not among those who decide here.")
+    return answer, through
 
 
 def _checked(attempt: Attempt | None, decision: str, comment: str, fields: Mapping[str, Any] | None, *, form: bool) -> tuple[Filled, list[Problem]]:
@@ -168,11 +180,13 @@ def _undone(attempt: Attempt, decision: str) -> list[Problem]:
 
 def _settle(work: Work, attempt: Attempt, votes: Sequence[SignOff], state: Run, comment: str) -> None:
     claim = claim_of(attempt)
-    votes = [vote for vote in votes if not vote.stale]
     decision = {
         "verdict": "approved" if state is Run.SUCCEEDED else "rejected",
         "packet": votes[-1].packet.hash,
-        "votes": [{"by": vote.person.email, "decision": vote.decision, "packet": vote.packet.hash} for vote in votes],
+        "votes": [
+            {"by": vote.person.email, **({"for": vote.for_person.email} if vote.for_person else {}), "decision": vote.decision, "packet": vote.packet.hash}
+            for vote in votes
+        ],
     }
     outputs = dict(attempt.filled or {}) if state is Run.SUCCEEDED else {}
     work.finish(
@@ -193,3 +207,8 @@ def _settle(work: Work, attempt: Attempt, votes: Sequence[SignOff], state: Run, 
             )
         ]
     )
+
+
+def _counted(vote: SignOff) -> dict[str, Any]:
+    behalf = {"for": vote.for_person.email} if vote.for_person else {}
+    return {"by": vote.person.email, **behalf, "decision": vote.decision, "packet": vote.packet.hash}

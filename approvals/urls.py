@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from approvals import people_views, views
+from approvals import delegation_views, people_views, views
 
 app_name = "approvals"
 _ACTIVITY = r"^approvals/(?P<release>[0-9]{1,18})/(?P<activity>[a-z][a-z0-9_]{0,62})/"
@@ -14,6 +14,9 @@ urlpatterns = [
     path("approvals/waiting/<int:release>/", views.panel, name="panel"),
     re_path(rf"{_ACTIVITY}$", views.show, name="show"),
     re_path(rf"{_ACTIVITY}sign_off/$", views.sign_off, name="sign_off"),
+    path("stand-ins/", delegation_views.delegations, name="delegations"),
+    path("stand-ins/<int:pk>/end/", delegation_views.end, name="end_delegation"),
+    re_path(rf"{_ACTIVITY}delegate/$", delegation_views.delegate_one, name="delegate"),
     re_path(rf"{_ACTIVITY}reassign/$", people_views.reassign, name="reassign"),
     re_path(rf"{_ACTIVITY}nudge/$", people_views.nudge, name="nudge"),
     re_path(rf"{_ACTIVITY}fill/$", views.fill, name="fill"),

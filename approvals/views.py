@@ -54,6 +54,7 @@ def _tabs(found: Inbox, current: str) -> list[dict[str, Any]]:
     return [
         {"label": "Inbox", "url": reverse("approvals:inbox"), "count": len(found.mine) or "", "hot": True, "current": current == "mine"},
         {"label": "Decided by you", "url": reverse("approvals:done"), "current": current == "done"},
+        {"label": "Stand-ins", "url": reverse("approvals:delegations")},
     ]
 
 

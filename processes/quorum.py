@@ -260,3 +260,26 @@ def _within_reach(lines: Sequence[Line], seats: Mapping[str, int], goal: int) ->
             if number not in reached and any(seat == number and name in lines[target].of for name, seat in seats.items()):
                 reached.append(number)
     return frozenset().union(*(lines[number].of for number in reached))
+
+
+def best_entitlement(rule: Rule, votes: Sequence[Vote], person: str, principals: Iterable[str] = ()) -> tuple[Answer, str | None]:
+    """Through whom this person would vote now, and whether it may: itself (None) or one of those it stands in for (S19).
+
+    Its own entitlement, unless that of another fills more places. Whoever has voted itself, or has been voted for by somebody else, is not voted for again.
+    """
+    others = [vote for vote in votes if vote.person != person]
+    used = {vote.entitlement for vote in _live(rule, others)}
+    best: tuple[Answer, str | None] = "not_entitled", None
+    most = -1
+    for through in (None, *sorted(set(principals) - used - {person})):
+        answer = may_decide(rule, others, person, through)
+        if answer == "yes":
+            filled = sum(len(line.filled_by) for line in verdict(rule, (*others, Vote(person, True, through))).lines)
+            if filled > most:
+                best, most = (answer, through), filled
+        elif most < 0 and _ANSWERS.index(answer) > _ANSWERS.index(best[0]):
+            best = answer, through
+    return best
+
+
+_ANSWERS: tuple[Answer, ...] = ("not_entitled", "excluded", "not_yet_asked", "yes")

@@ -21,9 +21,10 @@ class ReleaseQuerySet(models.QuerySet[Any]):
         if user.is_superuser:
             return self
         from releases.models.run import RunPerson
+        from releases.standins import people_of, stood_in_for
 
         processes = Process.objects.filter(processes_with(user, Permission.VIEW, Permission.OPERATE, Permission.START, Permission.OVERRIDE))
-        mine = RunPerson.objects.filter(Q(user=user) | Q(group__in=user.groups.all()))
+        mine = RunPerson.objects.filter(people_of(user) | stood_in_for(user))
         return self.filter(
             Q(process__in=processes.values("pk")) | Q(starter=user) | Q(pk__in=mine.values("release_id")) | Q(root__process__in=processes.values("pk"))
         )
@@ -33,9 +34,10 @@ class ActivityRunQuerySet(models.QuerySet[Any]):
     """Runs of activities."""
 
     def waiting_for(self, user: Any) -> Self:
-        """Manual runs that wait, in open releases, and that this person may decide on directly or by group."""
+        """Manual runs that wait, in open releases, and that this person may decide on directly, by group or by delegation (S19)."""
         from releases.models.run import RunPerson
+        from releases.standins import people_of, stood_in_for
 
         # a subquery and no join with DISTINCT, which JSON columns do not have
-        mine = RunPerson.objects.filter(Q(user=user) | Q(group__in=user.groups.all()), role=RunPerson.DECIDER)
+        mine = RunPerson.objects.filter(people_of(user) | stood_in_for(user), role=RunPerson.DECIDER)
         return self.filter(pk__in=mine.values("run"), type="manual", state="waiting", release__state__in=["running", "held"])

@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 import approvals.api
 import approvals.checklist_api
+import approvals.delegations_api
 import approvals.people_api
 import processes.api
 import processes.drafting_api
@@ -81,6 +82,7 @@ urlpatterns = [
     *releases.talk_api.routes,
     *approvals.api.routes,
     *approvals.people_api.routes,
+    *approvals.delegations_api.routes,
     *approvals.checklist_api.routes,
     *relorch.accounts.api.routes,
     path("schema/", Description.as_view(), name="schema"),
