@@ -19,7 +19,7 @@ from approvals.comparing import since_last
 from approvals.deciding import Case, case_of
 from approvals.models import SignOff
 from approvals.querysets import cases_of, proposals_on
-from approvals.serializers import GivenVoteShape, PendingShape, SignOffBody, SignOffsShape, proposal_of, vote_of
+from approvals.serializers import GivenVoteShape, PendingShape, SignOffBody, SignOffsShape, proposal_of, signature_of, vote_of
 from processes.blueprint import Approval
 from processes.quorum import missing
 from releases.api import actor_of
@@ -27,6 +27,7 @@ from releases.asking import hash_of, owners_of
 from releases.detail import said
 from releases.flows import compiled
 from releases.models import ActivityRun, Attempt, Release
+from relorch.accounts.confirming import confirm
 from relorch.accounts.models import ApiToken
 from relorch.lib import secrets
 from relorch.lib.rest import Resources
@@ -82,6 +83,7 @@ class SignOffs(Resources):
             packet=wanted["packet"],
             behalf=wanted.get("for", "").strip().lower(),
             by_token=isinstance(request.auth, ApiToken),
+            proof=None if isinstance(request.auth, ApiToken) else confirm(request._request, password=wanted["password"], code=wanted["code"]),
             address=request.META.get("REMOTE_ADDR") or None,
         )
         vote = signed.sign_off
@@ -125,7 +127,7 @@ def _asks(release: Release, activity: str) -> bool:
 
 
 def _case(attempt: Attempt) -> dict[str, Any]:
-    votes = list(attempt.sign_offs.select_related("person", "for_person", "packet"))
+    votes = list(attempt.sign_offs.select_related("person", "for_person", "packet").prefetch_related("signatures"))
     case = case_of(attempt, votes)
     verdict = case.verdict
     asked = (attempt.request or {}).get("lines") or []
@@ -139,7 +141,7 @@ def _case(attempt: Attempt) -> dict[str, Any]:
             {"count": line.count, "of": list(of["of"]), "filled_by": list(line.filled_by), "can_fill": sorted(line.can_fill), "asked": line.asked}
             for line, of in zip(verdict.lines, asked, strict=True)
         ],
-        "votes": [{**vote_of(vote), **_difference(vote, content)} for vote in votes],
+        "votes": [{**vote_of(vote), **signature_of(vote), **_difference(vote, content)} for vote in votes],
         "proposals": [proposal_of(row) for row in proposals_on(attempt)],
         "packet": {
             "hash": hash_of(content),

@@ -27,6 +27,23 @@ class DecisionForm(ValueForm):
             widget=forms.Textarea(attrs={"rows": 3}), required=False, label="Comment", help_text=COMMENT_HINTS[approval.comment]
         )
 
+        if approval.reauthenticate:
+            password = forms.PasswordInput(attrs={"autocomplete": "current-password"})
+            self.fields["-password"] = forms.CharField(
+                widget=password, required=False, label="Your password", strip=False, help_text="Confirms that it is you."
+            )
+            code = forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"})
+            self.fields["-code"] = forms.CharField(widget=code, required=False, label="Or a code", help_text="Of your authenticator app.")
+
+    def refuse_confirmation(self, message: str) -> None:
+        """Said at the password."""
+        self.add_error("-password", message)
+
+    @property
+    def confirmation(self) -> list[Any]:
+        """The bound fields that confirm who decides."""
+        return [self[name] for name in ("-password", "-code") if name in self.fields]
+
     def add_prefix(self, field_name: str) -> str:
         """The activity's fields cannot be confused with our own, whatever their names."""
         return field_name[1:] if field_name.startswith("-") else f"field-{field_name}"

@@ -111,3 +111,27 @@ class Delegation(models.Model):
     def scope(self) -> str:
         """What it is for: all, process or approval."""
         return "approval" if self.run_id else "process" if self.process_id else "all"
+
+
+class Signature(models.Model):
+    """A vote that its person confirmed with password or code in that very request: what is printed, and the seal over it."""
+
+    sign_off = models.ForeignKey(SignOff, on_delete=models.PROTECT, related_name="signatures")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=150, help_text="As printed, at that time.")
+    email = models.CharField(max_length=254)
+    behalf = models.CharField(max_length=254, blank=True, help_text="For whom, where it was for somebody else.")
+    meaning = models.CharField(max_length=100)
+    reason = models.TextField(blank=True)
+    packet = models.CharField(max_length=64)
+    method = models.CharField(max_length=20)
+    door = models.CharField(max_length=4)
+    address = models.GenericIPAddressField(null=True)
+    at = models.DateTimeField()
+    seal = models.CharField(max_length=64)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.meaning}"

@@ -17,6 +17,7 @@ from approvals.changes import Change, named, of_packets
 from approvals.comparing import Since, since_last
 from approvals.models import SignOff
 from approvals.querysets import Item, items_of
+from approvals.signatures import verifies
 from processes.access import owner_names
 from processes.blueprint import Variable
 from processes.quorum import Vote, missing, verdict
@@ -217,7 +218,12 @@ class Question:
     @cached_property
     def votes(self) -> list[SignOff]:
         """Every vote, in its order."""
-        return list(self.attempt.sign_offs.select_related("person", "for_person", "packet"))
+        return list(self.attempt.sign_offs.select_related("person", "for_person", "packet").prefetch_related("signatures__sign_off"))
+
+    @cached_property
+    def broken_signatures(self) -> list[Any]:
+        """Signatures that something of which was changed."""
+        return [row for vote in self.votes for row in vote.signatures.all() if not verifies(row)]
 
     @property
     def mine(self) -> SignOff | None:

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from approvals.models import SignOff
+from approvals.signatures import verifies
 from releases.models import Comment
 from releases.serializers import Body
 from relorch.audit.chain import instant
@@ -132,11 +133,25 @@ class SignOffBody(Body):
     comment = serializers.CharField(required=False, allow_blank=True, default="", trim_whitespace=False)
     packet = serializers.CharField(required=False, allow_blank=True, default="", help_text="The hash of the packet that was seen: another one is refused.")
 
+    password = serializers.CharField(
+        required=False, allow_blank=True, default="", trim_whitespace=False, write_only=True, help_text="Where the approval wants you to confirm."
+    )
+    code = serializers.CharField(required=False, allow_blank=True, default="", write_only=True, help_text="Instead: of your authenticator app.")
+
     def get_fields(self) -> dict[str, Any]:
         """`fields` is a word of REST framework's, `for` one of the language."""
         behalf = serializers.CharField(required=False, allow_blank=True, help_text="For whom, as their delegate; else through whom it fills most places.")
         form = serializers.DictField(child=serializers.JSONField(allow_null=True), required=False, help_text="Values of the activity's form.")
         return {**super().get_fields(), "fields": form, "for": behalf}
+
+
+def signature_of(vote: SignOff) -> dict[str, Any]:
+    """`{signature: {name, meaning, reason, at, method, verifies}}` of a vote that was confirmed; wants `signatures` and `packet`."""
+    row = max(vote.signatures.all(), key=lambda one: one.pk, default=None)
+    if row is None:
+        return {}
+    said = {"name": row.name, "meaning": row.meaning, "reason": row.reason, "at": instant(row.at), "method": row.method, "packet": row.packet}
+    return {"signature": said | {"verifies": verifies(row)}}
 
 
 def vote_of(vote: SignOff) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from approvals import filling, packets
+from approvals import filling, packets, signatures
 from approvals.asked import newest, still_open, the_one_waiting
 from approvals.deciding import Case, approval_of, case_of, votes_in
 from approvals.filling import Filled
@@ -21,6 +21,7 @@ from releases.engine import Actor, End, Work, locked
 from releases.models import Attempt, Task
 from releases.sealing import seal_of
 from releases.states import Run
+from relorch.accounts.confirming import Proof
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 
 LONGEST_COMMENT = 10_000
@@ -64,6 +65,7 @@ def sign_off(
     packet: str = "",
     behalf: str = "",
     by_token: bool = False,
+    proof: Proof | None = None,
     address: str | None = None,
     form: bool = False,
 ) -> Signed:
@@ -71,7 +73,8 @@ def sign_off(
 
     `behalf` says for whom, of those the person stands in for (S19); without it, through whom it fills most places.
     `packet` is the hash that the person saw: another one is refused. Raises LookupError (no such waiting activity), NotAllowed (not entitled,
-    excluded, not their delegate, a token), Conflict (settled, closed, not yet asked, another packet), Invalid (comment or fields).
+    excluded, not their delegate, a token, not confirmed by `proof` where the approval wants that), Conflict (settled, closed, not yet asked,
+    another packet), Invalid (comment or fields).
     """
     # expressions are never evaluated under a lock (S1): the form is checked before, and must be the same after
     before = newest(release, activity)
@@ -81,6 +84,7 @@ def sign_off(
         case = case_of(attempt)
         answer, through = _entitled(case, person, behalf, by_token=by_token)
         still_open(work, attempt)
+        _confirmed(case, person, proof)
         if answer != "yes":
             raise Conflict("not_yet_asked", "You are asked once the lines before yours are filled.", state=Run.WAITING)
         filling.check_unchanged(attempt, filled)
@@ -96,6 +100,8 @@ def sign_off(
         vote, is_first = _cast(
             attempt, person, for_person=for_person, packet=stored, decision=decision, comment=comment, door=actor.door, address=address, at=work.at
         )
+        if proof is not None:
+            signatures.signed(vote, proof, work.at)
         work.say(
             "sign_off.given" if is_first else "sign_off.changed",
             release,
@@ -105,6 +111,7 @@ def sign_off(
             packet=stored.hash,
             address=address or "",
             **({"for": through, "to": [through]} if through else {}),
+            **({"confirmed": proof.method} if proof else {}),
         )
         verdict = take_verdict(work, attempt, case, comment)
     return Signed(vote, is_first, verdict)
@@ -146,6 +153,14 @@ def _entitled(case: Case, person: Any, behalf: str, *, by_token: bool) -> tuple[
             raise NotAllowed("not_delegated", f"You do not decide for {behalf} here.")
         raise NotAllowed("not_entitled", "You are not among those who decide here.")
     return answer, through
+
+
+def _confirmed(case: Case, person: Any, proof: Proof | None) -> None:
+    """Raises NotAllowed where the approval wants the person to confirm that it is them, and this request did not: no door goes around it."""
+    if proof is not None and proof.person != person.pk:
+        raise NotAllowed("not_confirmed", "Somebody else was confirmed.")
+    if case.approval.reauthenticate and proof is None:
+        raise NotAllowed("reauthenticate", "This decision wants you to confirm that it is you: give your password, or a code of your authenticator app.")
 
 
 def _checked(attempt: Attempt | None, decision: str, comment: str, fields: Mapping[str, Any] | None, *, form: bool) -> tuple[Filled, list[Problem]]:

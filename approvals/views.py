@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q
@@ -21,8 +20,12 @@ from approvals.querysets import Inbox, given_by, inbox_of, items_of, waiting
 from approvals.questions import seen_attempt
 from releases.engine import Actor
 from releases.models import Attempt, Release
+from relorch.accounts.confirming import confirm
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 from relorch.lib.htmx import page_or_fragment
+
+CONFIRMING = frozenset({"reauthenticate", "not_confirmed", "too_many_tries"})
+"""Refusals that are said at the field of the password."""
 
 
 @login_required
@@ -98,11 +101,10 @@ def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
     attempt = seen_attempt(request, release, activity)
     question = Question.of(attempt, request.user)
     approval = question.item.case.approval
-    if approval.reauthenticate and question.may_decide and not did_recently_reauthenticate(request):
-        raise NotAllowed("reauthenticate", "Confirm first that it is you, then decide.")
     form = DecisionForm(question.specs, approval, request.POST, files=request.FILES)
     user: Any = request.user
     try:
+        proof = confirm(request, password=request.POST.get("password", ""), code=request.POST.get("code", "")) if approval.reauthenticate else None
         with uploads.stored(form) as given:
             signed = signing.sign_off(
                 release=attempt.release_id,
@@ -115,7 +117,13 @@ def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
                 packet=request.POST.get("packet", ""),
                 address=request.META.get("REMOTE_ADDR") or None,
                 form=True,
+                proof=proof,
             )
+    except NotAllowed as refused:
+        if refused.code not in CONFIRMING:
+            raise
+        form.refuse_confirmation(refused.message)
+        return _page(request, attempt, form=form, status=403)
     except Invalid as refused:
         form.refuse(refused.problems)
         return _page(request, attempt, form=form, status=422)
@@ -189,13 +197,11 @@ def _page(request: HttpRequest, attempt: Attempt, *, form: DecisionForm | None =
     approval = question.item.case.approval
     found = inbox_of(request.user)
     wants_form = question.may_decide and (question.item.vote is None or "change" in request.GET or form is not None)
-    must_confirm = wants_form and approval.reauthenticate and not did_recently_reauthenticate(request)
     only_fills = question.may_fill and not question.may_decide and bool(question.specs)
     context = {
         "question": question,
         "fill_form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if only_fills else None,
-        "form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if wants_form and not must_confirm else None,
-        "must_confirm": must_confirm,
+        "form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if wants_form else None,
         "conflict": conflict,
         "inbox_count": len(found.mine),
         "next_item": next((item for item in found.mine if item.attempt.pk != attempt.pk), None),

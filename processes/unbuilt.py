@@ -29,12 +29,6 @@ def _of_activity(activity: Activity, place: str) -> Iterator[Problem]:
     for name, field in activity.fields.items():
         if field.type is ValueType.SECRET:
             yield _error(f"{place}/fields/{name}", "A secret in a form is not kept encrypted yet: ask for it when the release starts.")
-    approval = activity.approval
-    if approval is not None and approval.reauthenticate:
-        yield _error(
-            f"{place}/approval/reauthenticate",
-            "People are not asked for their password again yet; without that this approval would be weaker than it says.",
-        )
 
 
 def _warning(place: str, message: str) -> Problem:

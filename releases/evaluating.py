@@ -309,7 +309,7 @@ def _failed(end: End) -> Finding:
 _ASK = """
 WITH asked AS (
     UPDATE releases_attempt SET state = 'waiting', started_at = %(at)s, asked_at = %(at)s, due_at = %(at)s + %(due)s * interval '1 second',
-        notice_at = %(at)s + %(notice)s * interval '1 second', notices = 0, bound = %(bound)s::json,
+        notice_at = %(at)s + %(notice)s * interval '1 second', notices = 0, excludes_starter = %(excludes)s, bound = %(bound)s::json,
         bound_hash = %(hash)s, worded_for = %(hash)s, request = %(request)s::json
     WHERE id = %(attempt)s AND state = 'queued' RETURNING run_id
 )
@@ -330,6 +330,7 @@ def _question(release: Release, activity: Activity, ref: Ref, attempt: int) -> C
                 "at": work.at,
                 "due": request.due,
                 "notice": request.notice,
+                "excludes": "starter" in (activity.approval.exclude if activity.approval else ()),
                 "bound": json.dumps(dict(request.bound)),
                 "hash": request.bound_hash,
                 "request": json.dumps(dict(request.shown)),

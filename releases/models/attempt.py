@@ -47,6 +47,7 @@ class Attempt(models.Model):
     stop_asked_at = models.DateTimeField(null=True)
     stop_confirmed_at = models.DateTimeField(null=True)
     asked_at = models.DateTimeField(null=True)
+    excludes_starter = models.BooleanField(db_default=False, help_text="Its approval leaves out the starter; the database refuses such a vote itself.")
     bound = OrderedJSONField(null=True, help_text="What the decision is about: the values that `binds` names.")
     bound_hash = models.CharField(max_length=64, blank=True)
     worded_for = models.CharField(max_length=64, blank=True, db_default="", help_text="The `bound_hash` for which the request was worded.")

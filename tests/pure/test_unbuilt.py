@@ -21,7 +21,6 @@ def with_activity(**keys: Any) -> Blueprint:
     [
         ({"respects_freeze": True}, "/respects_freeze", Severity.WARNING),
         ({"fields": {"key": {"type": "secret"}}}, "/fields/key", Severity.ERROR),
-        ({"approval": {"reauthenticate": True}}, "/approval/reauthenticate", Severity.ERROR),
     ],
 )
 def test_said_at_its_place(keys: dict[str, Any], place: str, severity: Severity) -> None:
@@ -32,5 +31,10 @@ def test_said_at_its_place(keys: dict[str, Any], place: str, severity: Severity)
 def test_what_is_carried_out_is_not_said() -> None:
     fields = {"summary": {"type": "text", "required": True}, "report": {"type": "file", "required": True}}
     silence = {"reminders": ["30m"], "escalate": {"after": "40m", "to": ["group:ops"]}}
-    keys = {"lock": "eu", "fields": fields, "tasks": [{"id": "t", "required": True}], "approval": {"due": "1h", "exclude": ["starter"], **silence}}
+    keys = {
+        "lock": "eu",
+        "fields": fields,
+        "tasks": [{"id": "t", "required": True}],
+        "approval": {"due": "1h", "exclude": ["starter"], "reauthenticate": True, **silence},
+    }
     assert problems(with_activity(**keys)) == []
