@@ -17,7 +17,7 @@ from releases import access, confirming, listing, operating, planning, restartin
 from releases.activity_pages import VERBS, ActivityPage, lines_of
 from releases.models import LogChunk
 from releases.pages import Page, visible
-from releases.starting_views import acting
+from releases.starting_views import acting, plan_of
 from relorch.lib.errors import NotAllowed
 from relorch.lib.htmx import page_or_fragment
 
@@ -87,7 +87,9 @@ def _context(page: Page, **more: Any) -> dict[str, Any]:
 @require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One release."""
-    return render(request, "releases/release.html", _context(_page(request, pk)))
+    page = _page(request, pk)
+    plan = plan_of(page.flow.blueprint) if page.release.started_at is None else None
+    return render(request, "releases/release.html", _context(page, plan=plan))
 
 
 @login_required
