@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from processes.models import Process
 from releases import evaluating, operating, planning, sweep
 from releases.attempts import confirm_stopped, exchange
 from releases.models import ActivityRun, Attempt, PhaseRun, Release
@@ -17,6 +18,8 @@ from relorch.lib.errors import Conflict, Invalid
 from tests import factories
 from tests.model.generate import Case, generate
 from tests.model.oracle import forecast, graph
+from tests.processes.conftest import Api
+from tests.processes.test_api import problem
 from tests.releases import invariants
 from tests.releases.driving import published, run_on, started
 from tests.releases.scenes import (
@@ -369,3 +372,22 @@ def test_random_releases_started_again_end_as_the_model_says() -> None:
     print(f"seed {SEED}: {restarted} started again, {refused} refused")
     assert restarted > EXAMPLES / 4
     assert refused > EXAMPLES / 40
+
+
+@pytest.mark.django_db(transaction=True)
+def test_in_the_api(api: dict[str, Api], shop: Process) -> None:
+    steve = api["steve"]
+    release = Release.objects.get(pk=steve.post("releases/", {"process": "shop", "inputs": {"version": "1.2"}, "start": True}).json()["id"])
+    run_on(release)
+    place = f"releases/{release.pk}/restart_from/"
+    problem(api["sam"].post(place, {"phase": "build", "reason": "x"}), 404, "not_found")
+    problem(api["rita"].post(place, {"phase": "build", "reason": "x"}), 403, "not_allowed")
+    problem(steve.post(place, {"phase": "build"}), 422, "reason_needed")
+    problem(steve.post(place, {"phase": "bild", "reason": "x"}), 422, "unknown_phase")
+    refused = problem(steve.post(place, {"phase": "ship", "reason": "x"}), 409, "upstream_not_satisfied")
+    assert (refused["state"], refused["phase"]) == ("running", "check")
+    will = steve.post(f"{place}?preview=true", {"phase": "build", "reason": "x"}).json()["will"]
+    assert [(one["activity"], one["to"]) for one in will] == [(None, "running"), ("compile", "pending"), ("qa", "pending")]
+    assert steve.post(place, {"phase": "build", "reason": "x"}).json()["moved"] == will
+    draft = steve.post("releases/", {"process": "shop"}).json()["id"]
+    assert problem(steve.post(f"releases/{draft}/restart_from/", {"phase": "build", "reason": "x"}), 409, "wrong_state")["state"] == "draft"
