@@ -22,6 +22,7 @@ from releases.models import Attempt, Task
 from releases.sealing import seal_of
 from releases.states import Run
 from relorch.accounts.confirming import Proof
+from relorch.lib import faults
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 
 LONGEST_COMMENT = 10_000
@@ -113,6 +114,7 @@ def sign_off(
             **({"for": through, "to": [through]} if through else {}),
             **({"confirmed": proof.method} if proof else {}),
         )
+        faults.point("vote.written")
         verdict = take_verdict(work, attempt, case, comment)
     return Signed(vote, is_first, verdict)
 
@@ -194,6 +196,7 @@ def _undone(attempt: Attempt, decision: str) -> list[Problem]:
 
 
 def _settle(work: Work, attempt: Attempt, votes: Sequence[SignOff], state: Run, comment: str) -> None:
+    faults.point("verdict.reached")
     claim = claim_of(attempt)
     decision = {
         "verdict": "approved" if state is Run.SUCCEEDED else "rejected",

@@ -10,6 +10,7 @@ from releases import engine
 from releases.states import CLOSED, Run
 from releases.states import Release as State
 from releases.values import Ref
+from relorch.lib import faults
 
 if TYPE_CHECKING:
     from releases.engine import Work
@@ -35,6 +36,7 @@ def abort_tree(work: Work, release: int, reason: str) -> None:
     work.cursor.execute("SELECT id, state FROM releases_release WHERE id = ANY(%s) AND state IN ('running', 'held')", (below(work, release),))
     before = dict(work.cursor.fetchall())
     end_attempts(work, "a.release_id = ANY(%(ids)s)", Run.ABORTED, ids=list(before))
+    faults.point("abort.attempts_ended")
     work.cursor.execute(
         """
         UPDATE releases_activityrun run SET state = 'aborted', outcome = '', finished_at = %(at)s, message = %(reason)s

@@ -21,6 +21,7 @@ from releases.engine import ENGINE, LEASE, Claim, End, Ref, Work, lock_roots, lo
 from releases.models import Attempt
 from releases.sealing import broken_guards
 from releases.states import Run
+from relorch.lib import faults
 
 POLL_AGAIN = timedelta(seconds=10)
 MOST_LOST = 5
@@ -71,15 +72,23 @@ def exchange(worker: str, lane: str, limit: int, ends: Sequence[End] = (), waits
         if at is None:
             return Exchanged()
         work = Work(cursor, at, trees, ENGINE, worker=worker, appetite={lane: limit})
+        faults.point("exchange.locked")
         late = work.finish(ends)
+        faults.point("exchange.ends_written")
         _wait(work, waits)
+        faults.point("exchange.waits_written")
         work.settle()
+        faults.point("exchange.settled")
         wanted = [attempt for attempt, root in queued if root in trees][: work.appetite[lane]]
         if wanted:
+            faults.point("claim.before")
             _claim(work, wanted)
+            faults.point("claim.written")
             work.settle()
         after.enter_context(sent_together())  # the events and the commit
         work.write()
+        faults.point("exchange.before_commit")
+    faults.point("exchange.committed")
     doorbell.ring_for(work.rings, stirred=False)
     return Exchanged(work.claims, late, work.stirred, at)
 
@@ -153,6 +162,7 @@ def renew(claim: Claim) -> str:
             (LEASE, claim.attempt, claim.fence),
         )
         row = cursor.fetchone()
+    faults.point("lease.renewed")
     if row is None:
         return "lost"
     return "stop" if row[0] else "ours"
@@ -196,6 +206,7 @@ def give_up_lost(root: int) -> int:
                 "UPDATE releases_activityrun SET state = %s, code = %s, message = %s WHERE id = %s AND state = 'running'",
                 (after, "" if again else "worker_lost", "" if again else _UNKNOWN, run),
             )
+            faults.point("lost.written")
             work.moved(ref, Run.RUNNING, after)
             work.say("attempt.worker_lost", release, key, attempt=number, fence=fence)
             if again:

@@ -19,6 +19,7 @@ from releases.names import names_of_step
 from releases.retrying import DEFAULT_TIMEOUT
 from releases.states import Release as State
 from releases.states import Run
+from relorch.lib import faults
 from relorch.lib.errors import Invalid
 
 _START = """
@@ -91,6 +92,7 @@ def prepare(parent: Release, activity: Activity, ref: Ref, attempt: int, number:
         if work.cursor.fetchone():
             child.started_at = work.at
             child.save(force_insert=True)
+            faults.point("child.written")
             work.moved(ref, Run.QUEUED, Run.WAITING)
             work.say("activity.child_started", ref.release, ref.key, child=identity, process=identifier, version=version.number)
             planning.begin(work, child)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from celery import current_app
 
+from relorch.lib import faults
+
 log = logging.getLogger(__name__)
 
 QUEUES = {"engine": "engine", "slow": "scripts"}
@@ -39,6 +41,7 @@ def ring(lane: str, queue: str) -> None:
     if time.monotonic() < _silent_until:
         return
     try:
+        faults.point("doorbell.before")
         if lane == LOCKS:
             current_app.send_task("releases.tasks.take_up_locks", queue=queue, ignore_result=True)
         else:

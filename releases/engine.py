@@ -30,6 +30,7 @@ from releases.stepping import Counted, Try, Unblock
 from releases.values import ENGINE, Actor, Claim, End, Move, Ref, ReleaseRow, Tree
 from relorch.audit import chain
 from relorch.audit.chain import Happening
+from relorch.lib import faults
 
 __all__ = ["ENGINE", "LEASE", "Actor", "Claim", "End", "Move", "Ref", "Work", "created", "lock_roots", "locked", "raw_cursor", "sent_together"]
 
@@ -119,6 +120,7 @@ class Work:
             },
         )
         ids = {key: phase for phase, key in self.cursor.fetchall()}
+        faults.point("begin.phases_written")
         steps = list(flow.steps.values())
         self.cursor.execute(
             sql.INSERT_RUNS,
@@ -279,6 +281,7 @@ class Work:
         return bool(self._closed or self._to_queue)
 
     def _count_down(self) -> None:
+        faults.point("count_down.before")
         closed, self._closed = self._closed, []
         self.load(ref.release for ref in closed)
         for ref in closed:
@@ -329,6 +332,7 @@ class Work:
         self.load(row[1] for row in rows)
         waiting: Counter[tuple[int, str]] = Counter()
         releases: Counter[int] = Counter()
+        faults.point("phases.closed")
         for _, release, _, key in rows:
             self.say("phase.closed", release, f"phase:{key}")
             releases[release] += 1
@@ -366,6 +370,7 @@ class Work:
             "UPDATE releases_release SET state = %s, finished_at = %s, outputs = %s::json WHERE id = %s AND state = 'running' AND open_phases = 0",
             (result, self.at, json.dumps(outputs), release_id),
         )
+        faults.point("release.ended")
         if self.cursor.rowcount:
             row.state = result
             self.moves.append(Move(release_id, "", State.RUNNING, result))
@@ -423,6 +428,7 @@ class Work:
             },
         )
         rows = self.cursor.fetchall()
+        faults.point("phases.decided")
         for phase, release, root, key, remaining in rows:
             decision, _ = decided[phase]
             if decision.runs:
@@ -464,6 +470,7 @@ class Work:
                 "met": [json.dumps(dict(decision.met)) for decision in decisions],
             },
         )
+        faults.point("skip.written")
         for place in self.cursor.fetchall():
             ref, decision = Ref(*place), skipped[place[0]][1]
             self.moved(ref, Run.PENDING, Run.SKIPPED)
@@ -481,6 +488,7 @@ class Work:
         queue, self._to_queue = self._to_queue, []
         if not queue:
             return
+        faults.point("queue.before")
         self.load(ref.release for ref, *_ in queue)
         steps = [self.compiled(ref.release).steps[ref.key] for ref, *_ in queue]
         lanes = [PREPARE if ref.id in self.by_process else step.lane for (ref, *_), step in zip(queue, steps, strict=True)]
@@ -505,6 +513,7 @@ class Work:
             },
         )
         queued = {run: Try(attempt, number, str(key)) for attempt, run, number, key in self.cursor.fetchall()}
+        faults.point("queue.written")
         for (ref, was, _, delay), step, lane, claim in zip(queue, steps, lanes, claims, strict=True):
             if ref.id in queued:
                 self._began(ref, was, step, queued[ref.id], lane=lane, is_claimed=claim, delay=delay)
@@ -533,6 +542,7 @@ class Work:
 
     def write(self) -> None:
         """Events, heads and the mark of stirred trees: the last statements before the commit."""
+        faults.point("audit.before")
         if self._happenings:
             chain.append(self.cursor, {f"release:{tree.root}": tree.head for tree in self.trees.values()}, self._happenings, self.at)
             self._happenings = []
@@ -574,10 +584,14 @@ def _transaction(root: Callable[[], int], actor: Actor, preview: bool, *, is_new
         if at is None:
             raise LookupError(release_id)
         work = Work(cursor, at, trees, actor)
+        faults.point("verb.locked")
         yield work
+        faults.point("verb.done")
         work.settle()
         work.write()
+        faults.point("verb.before_commit")
         if preview:
             transaction.set_rollback(True)
     if not preview:
+        faults.point("verb.committed")
         doorbell.ring_for(work.rings, stirred=bool(work.stirred))

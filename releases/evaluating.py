@@ -27,6 +27,7 @@ from releases.names import names_of, names_of_step, paths_of, with_result
 from releases.scheduler import Decision
 from releases.sealing import alarm, broken_guards, broken_within
 from releases.states import Run, Skipped
+from relorch.lib import faults
 from relorch.lib.errors import Invalid
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ def settle(root: int) -> int:
     done = 0
     for _ in range(MOST_ROUNDS):
         findings = look(root)
+        faults.point("evaluated")
         with locked(root) as work:
             for finding in findings:
                 finding.apply(work)
@@ -338,6 +340,7 @@ def _question(release: Release, activity: Activity, ref: Ref, attempt: int) -> C
             },
         )
         if work.cursor.fetchone():
+            faults.point("asked.written")
             RunPerson.objects.filter(run_id=ref.id).delete()
             RunPerson.objects.bulk_create(rows)
             Task.objects.bulk_create(tasks)

@@ -20,6 +20,7 @@ from releases.recounting import recount
 from releases.sealing import seal_of
 from releases.states import LIVE, REOPENABLE, Run, Skipped
 from releases.states import Release as State
+from relorch.lib import faults
 from relorch.lib.errors import Conflict, Invalid
 
 Moves = list[Move]
@@ -135,6 +136,7 @@ def retry(
         if work.cursor.fetchone()[0]:
             # it counts as open before its new attempt is queued, or its phase would be counted down twice
             recount(work, release, reopened=ref.id)
+            faults.point("retry.before")
             work.queue(ref, was=state)
         else:
             _to_pending(work, ref, state)

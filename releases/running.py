@@ -25,7 +25,7 @@ from releases.models import ActivityRun, Attempt, LogChunk, Release
 from releases.names import names_of_step
 from releases.retrying import DEFAULT_TIMEOUT
 from releases.states import Run
-from relorch.lib import secrets
+from relorch.lib import faults, secrets
 from relorch.lib.masking import Masker, mask, mask_json
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ FLUSH = 0.5
 def perform(claim: Claim, at: datetime, *, version: int) -> End | Wait:
     """Run one claimed attempt to its end, or to where it waits. Nothing that a connector does can raise out of here."""
     step = compiled(version).steps[claim.run.key]
+    faults.point("effect.before")
     try:
         # a later attempt may have been given other inputs by the person who retried
         if step.is_plain and step.lane == Attempt.ENGINE and claim.number == 1:
@@ -106,6 +107,7 @@ def _call_of(claim: Claim, step: Step, at: datetime, hidden: list[str], write: C
 
 
 def _answer(claim: Claim, step: Step, said: Done | Later, release: Release | None, hidden: list[str], *, was: Run = Run.RUNNING) -> End | Wait:
+    faults.point("effect.after")
     if isinstance(said, Later):
         return Wait(claim, said.reference, said.poll_at, said.due_at, mask(said.message, hidden), mask_json(dict(said.outputs), hidden), was)
     if not said.succeeded:

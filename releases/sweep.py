@@ -17,6 +17,7 @@ from releases.engine import End, locked
 from releases.models import Attempt
 from releases.running import finish_waiting
 from releases.states import Run
+from relorch.lib import faults
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ def sweep() -> int:
         if not cursor.fetchone()[0]:
             return 0
     try:
+        faults.point("sweep.begun")
         found = each(_rows(_LOST, (MOST,)), give_up_lost)
         found += each(_rows(_DUE, (MOST,)), come_due)
         found += each(_rows(scheduling.DUE, (MOST,)), scheduling.come_due)
@@ -117,6 +119,7 @@ def come_due(attempt_id: int) -> None:
 
 def _answer(attempt: Attempt, at: datetime) -> None:
     answer = finish_waiting(attempt, at)
+    faults.point("sweep.answered")
     if isinstance(answer, Wait):
         exchange(worker_name(), Attempt.ENGINE, 0, waits=[answer], search=False)
     else:

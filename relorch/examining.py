@@ -17,7 +17,9 @@ from kombu import Connection
 
 from releases.sealing import broken_now
 from relorch import cluster, environment, migrating, postgres
+from relorch.invariants import INVARIANTS
 from relorch.lib.errors import DomainError
+from relorch.lib.invariants import broken
 from relorch.lib.unprivileged import namespaces_work
 
 
@@ -113,6 +115,8 @@ def _inside() -> Iterator[Finding]:
             f"release {release}: {key} stands still, because an approval before it was not given by the people it needs",
             "Look at the audit trail: somebody has written to the database.",
         )
+    for name, rows in broken(INVARIANTS).items():
+        yield Finding(Grade.WRONG, f"broken: {name}, as in {', '.join(str(value) for value in rows[0])}", "python manage.py check_invariants")
 
 
 def _broker() -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from relorch.lib import faults
 from relorch.requests.effects import mark
 
 _LOAD = "SELECT name, sequence, head, at FROM audit_stream WHERE name = ANY(%s)"
@@ -126,7 +127,9 @@ def append(cursor: Any, heads: dict[str, Head], happenings: Iterable[Happening],
     if rows:
         mark(cursor)
         moved = [{"name": name, "sequence": heads[name].sequence, "head": heads[name].hash.hex()} for name in {row["stream"] for row in rows}]
+        faults.point("audit.chained")
         cursor.execute(_INSERT, {"at": at, "heads": json.dumps(moved), "events": json.dumps(rows)})
+        faults.point("audit.written")
 
 
 def note(happening: Happening) -> None:
