@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from processes.blueprint import OnFailure, Retry
@@ -34,7 +35,7 @@ from relorch.lib import faults
 
 __all__ = ["ENGINE", "LEASE", "Actor", "Claim", "End", "Move", "Ref", "Work", "created", "lock_roots", "locked", "raw_cursor", "sent_together"]
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=settings.RELORCH_LEASE)
 
 
 class Work:

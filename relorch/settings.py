@@ -25,6 +25,7 @@ RELORCH_SCRIPT_SLOTS = environment.whole("RELORCH_SCRIPT_SLOTS", max(4, os.cpu_c
 RELORCH_EGRESS_ALLOW = environment.words("RELORCH_EGRESS_ALLOW")
 RELORCH_SANDBOX = environment.one_of("RELORCH_SANDBOX", ("auto", "required", "off"), "auto")
 RELORCH_GRACE = environment.whole("RELORCH_GRACE", 10, most=600)
+RELORCH_LEASE = environment.whole("RELORCH_LEASE", 30, least=3, most=600)
 RELORCH_API_RATE = environment.whole("RELORCH_API_RATE", 6000)
 RELORCH_MODEL_URL = environment.address("RELORCH_MODEL_URL")  # an endpoint that speaks OpenAI's protocol; unset: texts are read by rules alone
 RELORCH_MODEL_NAME = environment.text("RELORCH_MODEL_NAME", "default")

@@ -48,8 +48,10 @@ class Forks:
     def end(self) -> None:
         """No more."""
         assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.wait(20)
+        self._process.stdout.close()
 
 
 def serve() -> None:
