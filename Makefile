@@ -1,6 +1,6 @@
 # What can be done here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check bench lock
+.PHONY: help install demo serve test check bench lock chaos
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
@@ -38,6 +38,11 @@ check: .venv/installed ## style, types, layers, templates, migrations, lock
 	$(BIN)/djlint --quiet --lint templates
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m pytest -q -p no:django -p no:cacheprovider tests/house/test_requirements.py
+
+chaos: .venv/installed ## kill everything again and again, deep; RELORCH_CHAOS_SCALE and RELORCH_CHAOS_SEED say how much and which
+	RELORCH_CHAOS_SCALE=$${RELORCH_CHAOS_SCALE:-5} $(BIN)/python -m tests.chaos
+	RELORCH_CHAOS_TIMES=$${RELORCH_CHAOS_TIMES:-4} RELORCH_CHAOS_ROUNDS=$${RELORCH_CHAOS_ROUNDS:-200} $(BIN)/python -m pytest -q -m chaos
+	RELORCH_MACHINE=$${RELORCH_MACHINE:-5000x40} $(BIN)/python -m pytest -q tests/releases/test_verbs_machine.py
 
 bench: .venv/installed ## measure; writes bench/results/latest.json
 	@$(BIN)/python -m bench

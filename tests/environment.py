@@ -14,7 +14,15 @@ from pathlib import Path
 
 import pytest
 
-KEPT = {"RELORCH_TEST_HOME", "RELORCH_CI", "RELORCH_PROPERTY_EXAMPLES", "RELORCH_PROPERTY_SEED"}
+KEPT = {
+    "RELORCH_CHAOS_TIMES",
+    "RELORCH_CHAOS_ROUNDS",
+    "RELORCH_MACHINE",
+    "RELORCH_TEST_HOME",
+    "RELORCH_CI",
+    "RELORCH_PROPERTY_EXAMPLES",
+    "RELORCH_PROPERTY_SEED",
+}
 FIRST = "PYTEST_XDIST_WORKER" not in os.environ  # else a process that the first one started
 _to_close = contextlib.ExitStack()
 

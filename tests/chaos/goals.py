@@ -110,10 +110,10 @@ def killed_in_the_middle(stage: Stage) -> Result:
     process = stage.process(*(stage.effect(f"s{n}", *([f"s{n - 1}"] if n else [])) for n in range(each)))
     releases = [stage.start(process) for _ in range(max(4, stage.size // 4))]
     kills: list[tuple[int, datetime]] = []
-    groups = 0
+    groups, dead = 0, set[tuple[int, int]]()
     until_ = time.monotonic() + 30 + stage.size * 3
     while len(kills) < stage.size and open_releases(process) and time.monotonic() < until_:
-        running = [one for one in pids(process) if one[2] < 3 and stage.lines()]
+        running = [one for one in pids(process) if one[2] < 3 and one[:2] not in dead]
         if not running:
             time.sleep(0.02)
             continue
@@ -122,9 +122,11 @@ def killed_in_the_middle(stage: Stage) -> Result:
             if stage.world.ours(worker):
                 os.killpg(worker, signal.SIGKILL)
                 groups += 1
+                dead |= {(attempt, pid) for attempt, pid, _ in running}
                 kills += [(attempt, at) for attempt in hit[:1]]
         else:
             attempt, pid, _ = stage.random.choice(running)
+            dead.add((attempt, pid))
             at = now()
             if stage.world.hurt(pid, signal.SIGKILL):
                 kills.append((attempt, at))
@@ -139,20 +141,21 @@ def killed_in_the_middle(stage: Stage) -> Result:
     planned = {str(key): lost for key, lost in Attempt.objects.filter(release__process=process).values_list("key", "lost")}
     result.must(set(keys) == set(planned) and len(planned) == len(releases) * each, f"{len(planned)} keys planned, {len(keys)} seen")
     result.must(all(keys[key] <= 1 + lost for key, lost in planned.items()), "an effect happened more often than its worker was lost")
-    again = _until_again(kills)
+    noticed, again = _until(kills, "attempt.worker_lost"), _until(kills, "activity.started")
     result.figures |= {"effects": len(keys), "lost": sum(planned.values()), "again_p50": percentile(again, 0.5), "again_p99": percentile(again, 0.99)}
-    result.must(percentile(again, 0.5) <= LEASE + 2, f"R-04: half of the lost attempts took over {LEASE + 2} s to be claimed again")
+    result.figures |= {"noticed_p50": percentile(noticed, 0.5), "noticed_p99": percentile(noticed, 0.99)}
+    result.must(percentile(again, 0.99) <= LEASE + 2, f"R-04: one in a hundred of the lost attempts took over {LEASE + 2} s to be claimed again")
     return result
 
 
-def _until_again(kills: list[tuple[int, datetime]]) -> list[float]:
-    """R-04: seconds from a kill until the next claim of the same attempt, by the audit trail."""
+def _until(kills: list[tuple[int, datetime]], verb: str) -> list[float]:
+    """R-04: seconds from a kill until the next such event of the same activity."""
     found = []
     for attempt, at in kills:
         place = Attempt.objects.values_list("release_id", "run__key").get(pk=attempt)
-        claimed = Event.objects.filter(release_id=place[0], subject=place[1], verb="activity.started", at__gt=at).order_by("at").values_list("at", flat=True)
-        if claimed:
-            found.append((claimed[0] - at).total_seconds())
+        then = Event.objects.filter(release_id=place[0], subject=place[1], verb=verb, at__gt=at).order_by("at").values_list("at", flat=True).first()
+        if then:
+            found.append((then - at).total_seconds())
     return found
 
 

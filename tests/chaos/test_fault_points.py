@@ -1,7 +1,4 @@
-"""R-02: a worker dies at every named point of the engine, another goes on: nothing is lost, no keyed effect happens twice.
-
-That this sees a bug was tried: with `transaction.atomic` taken out of the engine's `_transaction` (each statement for itself) 20 points turn red.
-"""
+"""R-02: a worker dies at every named point of the engine, another goes on: nothing is lost, no keyed effect happens twice."""
 
 from __future__ import annotations
 
@@ -41,8 +38,8 @@ def names_in(file: Path) -> list[str]:
     return [ast.literal_eval(call.args[0]) for call in calls]
 
 
-@pytest.fixture
-def forks(transactional_db: None) -> Iterator[Forks]:
+@pytest.fixture(scope="module")
+def forks(django_db_setup: None) -> Iterator[Forks]:
     made = Forks()
     yield made
     made.end()
