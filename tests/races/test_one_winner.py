@@ -1,7 +1,4 @@
-"""S-03: 32 threads want the same move at the same instant: one makes it, the others are told no, nobody sees a deadlock.
-
-Tried with `FOR UPDATE` taken out of the statements that lock roots: red in eight of the ten kinds (claim and finish are held by their own guards).
-"""
+"""S-03: 32 threads want the same move at the same instant: one makes it, the others are told no, nobody sees a deadlock."""
 
 from __future__ import annotations
 
