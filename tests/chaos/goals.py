@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -219,7 +220,7 @@ def delivered_three_times(stage: Stage) -> Result:
 def zombies(stage: Stage) -> Result:
     """R-09: a worker stands still beyond its lease, another finishes, then the first goes on: its answer is refused, and that is said."""
     result, stopped = Result(), 0
-    process = stage.process(stage.effect("it", takes=1))
+    process = stage.process(stage.effect("it", takes=1.5))
     deadline = time.monotonic() + 30 + stage.size * 12
     asleep: dict[int, int] = {}
     while stopped < stage.size and time.monotonic() < deadline:
@@ -230,6 +231,12 @@ def zombies(stage: Stage) -> Result:
             if lost == 0 and stopped < stage.size and stage.world.hurt(pid, signal.SIGSTOP):
                 asleep[attempt] = pid
                 stopped += 1
+        # some wake while another works on it, which only the fence can tell, the others after it has ended
+        early = [attempt for attempt in asleep if stage.random.random() < 0.5]
+        until(lambda ids=early: Attempt.objects.filter(pk__in=ids, lost=0).count() == 0, LEASE + 20, 0.02)
+        until(lambda ids=early: not Attempt.objects.filter(pk__in=ids, state="queued").exists(), 20, 0.02)
+        for attempt in early:
+            stage.world.hurt(asleep[attempt], signal.SIGCONT)
         until(lambda ids=list(asleep): not Attempt.objects.filter(pk__in=ids, finished_at=None).exists(), LEASE + 20)
         for pid in asleep.values():
             stage.world.hurt(pid, signal.SIGCONT)
@@ -245,6 +252,7 @@ def zombies(stage: Stage) -> Result:
     }
     result.must(stopped >= stage.size, f"only {stopped} were stopped")
     result.must(refused == stopped, f"{stopped} zombies, {refused} refusals")
+    result.must(set(_fences_refused(process)) == {1}, f"somebody else than a zombie was refused: {_fences_refused(process)}")
     result.must(set(states) == {"succeeded"}, f"releases: {dict(states)}")
     late = Attempt.objects.filter(release__process=process, lost__gt=0).exclude(state="succeeded").count()
     result.must(late == 0, f"{late} attempts do not bear the newest answer")
@@ -252,8 +260,13 @@ def zombies(stage: Stage) -> Result:
 
 
 def _refused(process: Process) -> int:
+    return len(_fences_refused(process))
+
+
+def _fences_refused(process: Process) -> list[int]:
     ids = list(Release.objects.filter(process=process).values_list("pk", flat=True))
-    return Event.objects.filter(release_id__in=ids, verb="attempt.late_result_refused").count()
+    records = Event.objects.filter(release_id__in=ids, verb="attempt.late_result_refused").values_list("record", flat=True)
+    return [json.loads(record)["data"]["fence"] for record in records]
 
 
 def timers(stage: Stage) -> Result:

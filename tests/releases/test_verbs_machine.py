@@ -17,7 +17,7 @@ from approvals import signing
 from releases import doorbell, evaluating, operating, sweep
 from releases.attempts import exchange, give_up_lost
 from releases.engine import Actor, Claim, End
-from releases.models import ActivityRun, Attempt
+from releases.models import ActivityRun, Attempt, Release
 from releases.states import Run
 from relorch.lib.errors import Conflict
 from tests import factories
@@ -127,7 +127,9 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """A fresh release."""
+        """A fresh release; those of the walks before wait no more for a worker."""
+        for one in Release.objects.filter(state__in=LIVE, parent_run=None):
+            operating.abort(release=one.pk, actor=ACTOR, reason="the next walk")
         self.ann = factories.person()
         of = (f"user:{self.ann.email}",)
         below = blueprint(manual("ask", of=of, approval={"on_reject": "fail"}))
@@ -135,6 +137,7 @@ class Machine(RuleBasedStateMachine):
         ask = manual("ask", of=of, approval={"on_reject": "fail", "on_expiry": "reject", "due": "1h"})
         steps = [script("once"), script("keyed", effect="keyed"), script("after", "once", "keyed", effect="keyed"), ask, sub("child", below.id, "ask")]
         self.model, self.real, self.claims = Model(), running(*steps), dict[str, Claim]()
+        self.lost_claims: dict[str, list[Claim]] = {}
 
     @rule(event=st.sampled_from(["claim", "claim", "claim", "hold", "resume", "resume", "abort"]), rarely=st.integers(0, 3))
     def on_the_release(self, event: str, rarely: int) -> None:
@@ -148,6 +151,12 @@ class Machine(RuleBasedStateMachine):
         fitting = [event for event in EVENTS[key] if self.model.runs[key] in FITS[event]]
         events = fitting if fitting and data.draw(st.booleans()) else EVENTS[key]
         self.both(data.draw(st.sampled_from(events)), key)
+
+    @rule(key=st.sampled_from(SCRIPTS), state=st.sampled_from([Run.SUCCEEDED, Run.FAILED]))
+    def a_zombie_answers(self, key: str, state: Run) -> None:
+        """Whoever lost the attempt to another answers after all: refused, whatever has become of it."""
+        for claim in self.lost_claims.get(key, ()):
+            assert exchange("test:1", "slow", 0, [End(claim.attempt, claim.run, state, claim.fence, number=claim.number)], search=False).late
 
     def both(self, event: str, key: str) -> None:
         """The event in the model and in the engine."""
@@ -173,6 +182,8 @@ class Machine(RuleBasedStateMachine):
             state = Run.SUCCEEDED if event == "finish" else Run.FAILED
             return not exchange("test:1", "slow", 0, [End(claim.attempt, claim.run, state, claim.fence, number=claim.number)], search=False).late
         if event == "crash":
+            if self.model.runs[key] != "running":
+                self.lost_claims.setdefault(key, []).append(self.claims[key])
             moved = Attempt.objects.filter(pk=self.claims[key].attempt, state="running").update(lease_until="2026-01-01T00:00:00Z")
             give_up_lost(self.real.pk)
             return bool(moved)
