@@ -11,13 +11,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from releases import access, planning, scheduling, states
+from releases import access, plan_pages, planning, plans, scheduling, states
 from releases.draft_forms import DatesForm, OverviewForm, take, version_row
 from releases.flows import compiled
 from releases.forms import StartForm
 from releases.models import Release
 from releases.pages import Page, shown_moves, visible
-from releases.starting_views import acting, plan_of
+from releases.starting_views import acting
 from releases.times_form import TimesForm
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 
@@ -99,7 +99,7 @@ def _around(release: Release, step: str) -> dict[str, Any]:
         "title": STEPS[step],
         "tabs": tabs,
         "before": reverse("releases:edit", args=[release.pk, before]) if before else "",
-        "plan": plan_of(compiled(release.version_id).flow.blueprint),
+        "plan": plan_pages.shown(plans.of_release(release), release.version_id),
         "nav": "releases:list",
     }
 

@@ -53,6 +53,12 @@ class Forecast:
         """Half of the range."""
         return self.latest - self.likely if self.latest and self.likely else None
 
+    @property
+    def said_as(self) -> str:
+        """How a page says when it ends: the hour alone only today."""
+        today = timezone.localtime().date()
+        return "clock" if self.likely and timezone.localtime(self.likely).date() == today else "absolute"
+
     def shown(self) -> dict[str, Any]:
         """As the API says it."""
         times = {"likely": self.likely, "earliest": self.earliest, "latest": self.latest}

@@ -100,6 +100,12 @@ class StartForm(forms.Form):
                 found[name] = _with_zone(self.data[key]) if spec.type is ValueType.DATETIME else self.data[key]
         return found
 
+    def prefilled_values(self) -> dict[str, Any]:
+        """What the fields hold before anything is entered: values of the input set, or of the release that this is to be like."""
+        if self.chosen:
+            return values_of(self.chosen)
+        return {name: secrets.opened(value, context_of(self.like.root_id)) for name, value in self.prefilled.items()} if self.like else {}
+
     def given_with_kept(self) -> dict[str, Any]:
         """What was entered, and the secrets that were left as they are in the input set, or in the release that this is to be like."""
         given = self.given()

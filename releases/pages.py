@@ -20,6 +20,7 @@ from processes.blueprint import Activity
 from releases import states, wording
 from releases.asking import owners_of
 from releases.flows import compiled
+from releases.forecasting import Forecast, forecast
 from releases.graph import Graph, GraphActivity, GraphPhase, layout, opened_from
 from releases.models import ActivityRun, Attempt, PhaseRun, Release, RunPerson
 from releases.names import answers_in
@@ -262,6 +263,7 @@ class Page:
             )
             for key, phase in self.flow.phases.items()
         ]
+        critical = set(self.forecast.critical_path) if self.forecast else set()
         rows = [
             GraphActivity(
                 id=line.run.key,
@@ -274,6 +276,7 @@ class Page:
                 url=line.url,
                 you=line.you,
                 because=line.run.skipped_because,
+                critical=line.run.key in critical,
             )
             for line in self.lines
         ]
@@ -295,6 +298,18 @@ class Page:
         """What runs, waits or needs a decision; the most urgent first."""
         found = [line for line in self.lines if line.run.state not in _REST]
         return sorted(found, key=lambda line: (line.look not in wording.NEEDS_DECISION, not line.you, line.look not in wording.ASKS_PEOPLE))
+
+    @cached_property
+    def forecast(self) -> Forecast | None:
+        """How far it is and when it will end; None before its start."""
+        if self.release.started_at is None:
+            return None
+        return forecast(self.release, self.runs, {line.run.pk: line.attempt for line in self.lines if line.attempt is not None}, self.now)
+
+    @property
+    def progress_note(self) -> str:
+        """How much of the work that is, when what takes longer counts more."""
+        return f"{self.forecast.percent} % of the work" if self.forecast and self.release.state in states.LIVE else ""
 
     @cached_property
     def waits(self) -> Waits:

@@ -9,11 +9,12 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from processes.blueprint import Activity, ActivityType, Blueprint
 from processes.models import InputSet, Process
 from processes.versions import newest
+from releases import plan_pages, plans
 from releases.access import may_operate
 from releases.engine import Actor
 from releases.flows import compiled
@@ -36,8 +37,8 @@ def choose(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def start(request: HttpRequest, process: str) -> HttpResponse:
-    """The form of one process; sent twice it starts one release."""
+def start(request: HttpRequest, process: str, *, only_plan: bool = False) -> HttpResponse:
+    """The form of one process; sent twice it starts one release. `preview`, or `only_plan`, says what would happen, and changes nothing."""
     found = get_object_or_404(Process.objects.startable_by(request.user), identifier=process)
     version = newest(found)
     if version is None:
@@ -58,6 +59,11 @@ def start(request: HttpRequest, process: str) -> HttpResponse:
         name=like.name if like else "",
     )
     times = TimesForm(data, required=False)
+
+    if form.is_bound and request.POST.get("do") == "preview":
+        return _page(request, form, sets, times)
+    if form.is_bound and only_plan:
+        return render(request, "releases/_plan.html", {"plan": _plan(form), "plan_url": request.path})
 
     def answer() -> HttpResponse:
         do = request.POST.get("do", "start")
@@ -111,6 +117,13 @@ def once(request: HttpRequest, key: str, answer: Callable[[], HttpResponse]) -> 
     return given
 
 
+def _plan(form: StartForm) -> plan_pages.Shown:
+    """What would happen with the form as it is filled in."""
+    given = form.given_with_kept() if form.is_bound else form.prefilled_values()
+    plan = plans.of_process(form.process, given, version=form.version, form=form.is_bound, starter=None)
+    return plan_pages.shown(plan, form.version.pk)
+
+
 def _page(request: HttpRequest, form: StartForm, sets: list[InputSet], times: TimesForm, status: int = 200) -> HttpResponse:
     context: dict[str, Any] = {
         "form": form,
@@ -118,31 +131,8 @@ def _page(request: HttpRequest, form: StartForm, sets: list[InputSet], times: Ti
         "times": times,
         "process": form.process,
         "version": form.version,
-        "plan": plan_of(form.blueprint),
+        "plan": _plan(form),
+        "plan_url": reverse("releases:plan_process", args=[form.process.identifier]),
         "nav": "releases:list",
     }
     return render(request, "releases/start.html", context, status=status)
-
-
-def plan_of(blueprint: Blueprint) -> dict[str, Any]:
-    """What a release of this will do, in short."""
-    steps = [step for phase in blueprint.phases for step in phase.activities]
-    manual = [step for step in steps if step.type is ActivityType.MANUAL]
-    phases = [
-        {"label": phase.label, "number": len(phase.activities), "asked": _asked(phase.activities), "condition": bool(phase.condition)}
-        for phase in blueprint.phases
-    ]
-    owners = [name for phase in blueprint.phases for step in phase.activities for name in _who(step) or (phase.owners if step in manual else ())]
-    return {"automated": len(steps) - len(manual), "manual": len(manual), "phases": phases, "asked": list(dict.fromkeys(owners))}
-
-
-def _who(step: Activity) -> tuple[str, ...]:
-    if step.type is not ActivityType.MANUAL:
-        return ()
-    lines = step.approval.requires if step.approval else ()
-    return tuple(name for line in lines for name in line.of) or step.owners
-
-
-def _asked(steps: tuple[Activity, ...]) -> str:
-    names = list(dict.fromkeys(name.partition(":")[2] for step in steps for name in _who(step)))
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -9,6 +9,7 @@ urlpatterns = [
     path("", views.index, name="list"),
     path("start/", starting_views.choose, name="start"),
     path("start/<slug:process>/", starting_views.start, name="start_process"),
+    path("start/<slug:process>/plan/", starting_views.start, {"only_plan": True}, name="plan_process"),
     path("<int:pk>/edit/<slug:step>/", draft_pages.edit, name="edit"),
     path("<int:pk>/", views.detail, name="detail"),
     path("<int:pk>/live/<slug:shown>/", views.live, name="live"),

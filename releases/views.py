@@ -13,11 +13,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from releases import access, confirming, listing, operating, planning, restarting, scheduling, states
+from releases import access, confirming, listing, operating, plan_pages, planning, plans, restarting, scheduling, states
 from releases.activity_pages import VERBS, ActivityPage, lines_of
 from releases.models import LogChunk
 from releases.pages import Page, visible
-from releases.starting_views import acting, plan_of
+from releases.starting_views import acting
 from relorch.lib.errors import NotAllowed
 from relorch.lib.htmx import page_or_fragment
 
@@ -88,7 +88,7 @@ def _context(page: Page, **more: Any) -> dict[str, Any]:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One release."""
     page = _page(request, pk)
-    plan = plan_of(page.flow.blueprint) if page.release.started_at is None else None
+    plan = plan_pages.shown(plans.of_release(page.release), page.release.version_id) if page.release.started_at is None else None
     return render(request, "releases/release.html", _context(page, plan=plan))
 
 

@@ -148,7 +148,7 @@ class _Work:
             label, state = steps.several[key]
             return Row(id=f"{phase.id}{key}", label=label, state=state, kind="", end="", url="", more=True, open=self.switched(phase.id))
         it = self.activities[key]
-        return Row(it.id, it.label, it.state, it.kind, it.end, it.url, it.you, key == self.selected, after=self._after(it))
+        return Row(it.id, it.label, it.state, it.kind, it.end, it.url, it.you, key == self.selected, after=self._after(it), critical=it.critical)
 
     def _after(self, activity: GraphActivity) -> str:
         before = [self.activities[name] for name in activity.depends_on if name in self.activities]

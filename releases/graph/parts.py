@@ -40,6 +40,7 @@ class GraphActivity:
     url: str = ""
     you: bool = False
     because: str = ""  # why it was skipped
+    critical: bool = False  # on the path that decides when the release ends
 
     @property
     def is_done(self) -> bool:
@@ -86,6 +87,7 @@ class Row:
     more: bool = False
     open: str = ""
     after: str = ""
+    critical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
