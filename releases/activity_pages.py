@@ -17,6 +17,7 @@ from releases import access, operating, states
 from releases.lock_queue import Queue, held_by, queues_of
 from releases.models import Attempt, LogChunk, Release
 from releases.pages import Line, Page, said_events
+from releases.signals import CONNECTOR, address_of
 from releases.threads import Thread
 from releases.wording import BECAUSE, Said
 from relorch.lib import secrets
@@ -239,6 +240,12 @@ class ActivityPage:
         if any(verb.name in access.OVERRIDE_VERBS for verb in fitting):
             allowed["override"] = access.may_override(self.page.user, self.release)
         return [verb for verb in fitting if allowed["override" if verb.name in access.OVERRIDE_VERBS else "run"]]
+
+    @property
+    def signal(self) -> str:
+        """Where its signal is posted, if it waits for one or will."""
+        open_signal = self.line.activity.connector == CONNECTOR and self.line.run.state not in states.CLOSED
+        return address_of(self.release.pk, self.key) if open_signal else ""
 
     @cached_property
     def lock(self) -> Queue | None:

@@ -8,12 +8,13 @@ from typing import Any
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q
 
-from releases.access import starters_of
+from releases.access import may_operate, starters_of
 from releases.asking import owners_of
 from releases.flows import compiled
 from releases.forecasting import forecast
 from releases.models import ActivityRun, Attempt, PhaseRun, Release
 from releases.scheduler import Answer, Fact, phase_state
+from releases.signals import CONNECTOR, address_of
 from releases.states import BAD, LIVE, UNDECIDED, Run, Skipped
 from releases.waiting import waiting_for
 from releases.wording import WAITS_FOR_LOCK
@@ -98,7 +99,7 @@ def detail_of(release: Release, viewer: Any = None) -> dict[str, Any]:
         return shown | _not_started(release) | {"waiting_for": waiting_for(release, viewer)}
     return (
         shown
-        | {"phases": _phases(release, runs), "activities": _activities(release, runs), "waiting_for": waiting_for(release, viewer)}
+        | {"phases": _phases(release, runs), "activities": _activities(release, runs, viewer), "waiting_for": waiting_for(release, viewer)}
         | {"forecast": forecast(release, runs, _asked_attempts(release)).shown()}
     )
 
@@ -162,11 +163,14 @@ def _phases(release: Release, runs: list[ActivityRun]) -> list[dict[str, Any]]:
     return found
 
 
-def _activities(release: Release, runs: list[ActivityRun]) -> list[dict[str, Any]]:
+def _activities(release: Release, runs: list[ActivityRun], viewer: Any = None) -> list[dict[str, Any]]:
     flow = compiled(release.version_id).flow
     attempts: dict[int, list[dict[str, Any]]] = {run.pk: [] for run in runs}
     for attempt in Attempt.objects.filter(release=release).only(*_OF_AN_ATTEMPT).order_by("run_id", "number"):
         attempts[attempt.run_id].append(_attempt(attempt))
+    signals = {key for key, step in flow.steps.items() if step.connector == CONNECTOR}
+    if signals and not (viewer is not None and may_operate(viewer, release)):
+        signals = set()
     children: dict[int, list[int]] = {}
     if any(run.type == "subprocess" for run in runs):
         for parent, child in Release.objects.filter(parent_run__release=release).order_by("pk").values_list("parent_run_id", "pk"):
@@ -193,6 +197,7 @@ def _activities(release: Release, runs: list[ActivityRun]) -> list[dict[str, Any
             "outputs": secrets.hide(run.outputs or {}),
             "attempts": attempts[run.pk],
             "children": children.get(run.pk, []),
+            **({"signal": address_of(release.pk, run.key)} if run.key in signals else {}),
         }
         for run in runs
     ]

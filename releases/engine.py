@@ -221,6 +221,8 @@ class Work:
                 return Run.QUEUED, delay
             return {OnFailure.HOLD: Run.ON_HOLD, OnFailure.FAIL: Run.FAILED, OnFailure.IGNORE: Run.IGNORED}[activity.on_failure], None
         approval = activity.approval
+        if end.state is Run.EXPIRED and activity.connector:  # a signal that did not come (S26)
+            return {OnFailure.HOLD: Run.ON_HOLD, OnFailure.FAIL: Run.EXPIRED, OnFailure.IGNORE: Run.IGNORED}[activity.on_failure], None
         if end.state is Run.REJECTED:
             return (Run.REJECTED if approval and approval.on_reject == "fail" else Run.ON_HOLD), None
         return (Run.EXPIRED if approval and approval.on_expiry == "reject" else Run.ON_HOLD), None

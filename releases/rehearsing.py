@@ -41,6 +41,8 @@ class Rehearsal:
     skipped: Mapping[str, str]
     cause: Mapping[str, str]
     """Activity -> the last to end of those before it; "" when it starts at once."""
+    depth: Mapping[str, int]
+    """How many stand in that chain: of two that end at the same time the longer chain decides, also where no lengths are known."""
 
     @property
     def end(self) -> float:
@@ -58,7 +60,7 @@ class Rehearsal:
         """The chain that decides when it ends: shorten anything else, and the end stays."""
         if not self.ends:
             return []
-        key = max(self.ends, key=lambda one: (self.ends[one], self.starts[one]))
+        key = max(self.ends, key=lambda one: (self.ends[one], self.depth[one]))
         path: list[str] = []
         while key:
             path.insert(0, key)
@@ -78,13 +80,14 @@ class _Run:
     def __init__(self, flow: Flow, lengths: Mapping[str, float], conditions: Mapping[str, bool], ended: Mapping[str, Fact]) -> None:
         self.flow, self.lengths, self.conditions, self.ended = flow, lengths, conditions, ended
         self.facts: dict[str, Fact] = {}
-        self.over: dict[str, tuple[float, str]] = {}
+        self.over: dict[str, tuple[float, int, str]] = {}
         self.decisions: dict[str, Decision] = {}
-        self.opened: dict[str, tuple[float, str]] = {}
+        self.opened: dict[str, tuple[float, int, str]] = {}
         self.starts: dict[str, float] = {}
         self.ends: dict[str, float] = {}
         self.skipped: dict[str, str] = {}
         self.cause: dict[str, str] = {}
+        self.depth: dict[str, int] = {}
 
     def go(self) -> Rehearsal:
         """In the order of the graph; every pass closes at least one item, because publishing refuses circles."""
@@ -100,7 +103,7 @@ class _Run:
                     del left[key]
             if len(left) == before:
                 break
-        return Rehearsal(self.starts, self.ends, self.skipped, self.cause)
+        return Rehearsal(self.starts, self.ends, self.skipped, self.cause, self.depth)
 
     def _is_closed(self, phase: str) -> bool:
         return all(step.id in self.over for step in self.flow.phases[phase].activities)
@@ -111,13 +114,13 @@ class _Run:
             decision = Decision(False, Skipped.CONDITION)
         self.decisions[key] = decision
         before = [self.over[step.id] for other in self.flow.phases[key].depends_on for step in self.flow.phases[other].activities]
-        self.opened[key] = max(before, default=(0.0, ""))
+        self.opened[key] = max(before, default=(0.0, 0, ""))
 
     def _decide_step(self, key: str) -> None:
-        at, cause = max([self.opened[self.flow.phase_of[key]], *(self.over[other] for other in self.flow.steps[key].depends_on)])
+        at, depth, cause = max([self.opened[self.flow.phase_of[key]], *(self.over[other] for other in self.flow.steps[key].depends_on)])
         if key in self.ended:
             self.facts[key] = self.ended[key]
-            self.over[key] = 0.0, ""
+            self.over[key] = 0.0, 0, ""
             return
         decision = decide_step(self.flow, key, self.decisions[self.flow.phase_of[key]], self.facts, ())
         if decision.runs and not self.conditions.get(key, True):
@@ -125,12 +128,13 @@ class _Run:
         if not decision.runs:
             self.facts[key] = Fact(Run.SKIPPED, decision.because)
             self.skipped[key] = str(decision.because)
-            self.over[key] = at, cause
+            self.over[key] = at, depth, cause
             return
         end = at + max(self.lengths.get(key, 0.0), 0.0)
         self.facts[key] = Fact(Run.SUCCEEDED)
         self.starts[key], self.ends[key], self.cause[key] = at, end, cause
-        self.over[key] = end, key
+        self.depth[key] = depth + 1
+        self.over[key] = end, depth + 1, key
 
 
 def spread(path: Sequence[str], estimates: Mapping[str, Estimate | None]) -> float:

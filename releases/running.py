@@ -114,7 +114,7 @@ def _answer(claim: Claim, step: Step, said: Done | Later, release: Release | Non
         return End(
             claim.attempt,
             claim.run,
-            Run.FAILED,
+            Run.EXPIRED if said.code == "expired" and was is Run.WAITING else Run.FAILED,
             claim.fence,
             was,
             outputs=mask_json(dict(said.outputs), hidden),

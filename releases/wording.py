@@ -27,6 +27,9 @@ WAITS_FOR_LOCK = "waiting_for_lock"
 """The `code` of a run that waits for a lock (S9a)."""
 
 
+_WAITS = {"timer": "waiting_time", "signal": "waiting_signal"}
+
+
 def run_look(state: str, kind: str, *, connector: str = "", attempts: int = 0, yours: bool = False, code: str = "") -> str:
     """The key of `relorch.lib.look.STATES` for a run: what it waits for is told apart, and whether it is tried again."""
     if state == Run.WAITING:
@@ -34,7 +37,7 @@ def run_look(state: str, kind: str, *, connector: str = "", attempts: int = 0, y
             return "waiting_lock"
         if kind == "manual":
             return "waiting_you" if yours else "waiting_person"
-        return "waiting_child" if kind == "subprocess" else "waiting_time" if connector == "timer" else "waiting_machine"
+        return "waiting_child" if kind == "subprocess" else _WAITS.get(connector, "waiting_machine")
     return "retrying" if state == Run.QUEUED and attempts > 1 else state
 
 

@@ -27,6 +27,7 @@ import processes.input_sets_api
 import processes.storing_api
 import releases.api
 import releases.plan_api
+import releases.signals_api
 import releases.talk_api
 import relorch.accounts.api
 from relorch.lib.rest import View
@@ -79,6 +80,7 @@ urlpatterns = [
     *processes.storing_api.routes,
     *releases.api.routes,
     *releases.plan_api.routes,
+    *releases.signals_api.routes,
     *releases.talk_api.routes,
     *approvals.api.routes,
     *approvals.people_api.routes,

@@ -9,9 +9,10 @@ from releases.connectors.http import Http
 from releases.connectors.mail import Mail
 from releases.connectors.noop import Noop
 from releases.connectors.script import Script
+from releases.connectors.signal import Signal
 from releases.connectors.timer import Timer
 
-_ALL: dict[str, Connector] = {found.name: found for found in (Noop(), Script(), Http(), Timer(), Mail())}
+_ALL: dict[str, Connector] = {found.name: found for found in (Noop(), Script(), Http(), Timer(), Mail(), Signal())}
 
 
 def connector(name: str) -> Connector:

@@ -4,7 +4,8 @@ from releases.models.attempt import Attempt, LogChunk
 from releases.models.lock import Lock
 from releases.models.release import PhaseRun, Release
 from releases.models.run import ActivityRun, RunPerson
+from releases.models.signal import Signal
 from releases.models.talk import Attachment, Comment
 from releases.models.task import Task, TaskChange
 
-__all__ = ["ActivityRun", "Attachment", "Attempt", "Comment", "Lock", "LogChunk", "PhaseRun", "Release", "RunPerson", "Task", "TaskChange"]
+__all__ = ["ActivityRun", "Attachment", "Attempt", "Comment", "Lock", "LogChunk", "PhaseRun", "Release", "RunPerson", "Signal", "Task", "TaskChange"]

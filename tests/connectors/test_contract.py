@@ -21,6 +21,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
     "script": [{"run": "exit 0"}, {"run": "exit 0", "env": {"A": "x", "B": 1, "C": True}}],
     "http": [{"url": "http://127.0.0.1:81/"}, {"url": "http://x.invalid/", "method": "POST", "headers": {"A": "b"}, "body": {"a": 1}, "expect": [200, "4xx"]}],
     "mail": [{"to": ["a@example.com"], "subject": "Out", "text": "It is out."}],
+    "signal": [{}, {"due": "30m"}, {"secrets": ["whsec_YWJj"]}],
     "timer": [{"for": "0s"}, {"until": "2020-01-01T00:00:00Z"}, {"daily": "22:00-04:00", "zone": "Europe/Berlin"}, {"weekly": {"days": ["mon"]}}],
 }
 NONSENSE: list[dict[str, Any]] = [
@@ -30,11 +31,17 @@ NONSENSE: list[dict[str, Any]] = [
         for key in ("run", "env", "url", "headers", "method", "expect", "outputs", "outcome", "message")
         for value in (None, 5, "", [], [[]], {"a": {}}, "\0", True)
     ),
-    *({key: value} for key in ("for", "until", "daily", "weekly", "zone") for value in (None, -5, "", [], {"days": {}}, "\0", True, 1e300)),
+    *({key: value} for key in ("for", "until", "daily", "weekly", "zone", "due", "secrets") for value in (None, -5, "", [], {"days": {}}, "\0", True, 1e300)),
     *({"run": "true", "env": value} for value in (None, [], "x", {"": "x"}, {"A": []})),
     *({"url": "http://127.0.0.1:1/", "headers": value} for value in (None, [], "x", {"": "x"}, {"A": []})),
     *({"url": "http://127.0.0.1:1/", "body": value} for value in ("\ud800", {"\ud800": 1})),
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is kept: there is no database here."""
+    monkeypatch.setattr("releases.connectors.signal._kept", [])
 
 
 def call(tmp_path: Path, **more: Any) -> Call:
@@ -42,7 +49,7 @@ def call(tmp_path: Path, **more: Any) -> Call:
 
 
 def test_each_is_described() -> None:
-    assert names() == ("noop", "script", "http", "timer", "mail")
+    assert names() == ("noop", "script", "http", "timer", "mail", "signal")
     for name in names():
         found = connector(name)
         assert found.name == name
@@ -55,6 +62,7 @@ def test_each_is_described() -> None:
         "http": ("either", False),
         "timer": ("keyed", False),
         "mail": ("once", False),
+        "signal": ("keyed", False),
     }
     assert connector("script").default_effect is connector("http").default_effect is Effect.ONCE
 
