@@ -11,6 +11,7 @@ _ACTIVITY = r"^approvals/(?P<release>[0-9]{1,18})/(?P<activity>[a-z][a-z0-9_]{0,
 urlpatterns = [
     path("", views.inbox, name="inbox"),
     path("approvals/", views.done, name="done"),
+    path("approvals/count/", views.count, name="count"),
     path("approvals/waiting/<int:release>/", views.panel, name="panel"),
     re_path(rf"{_ACTIVITY}$", views.show, name="show"),
     re_path(rf"{_ACTIVITY}sign_off/$", views.sign_off, name="sign_off"),

@@ -30,6 +30,13 @@ CONFIRMING = frozenset({"reauthenticate", "not_confirmed", "too_many_tries"})
 
 @login_required
 @require_safe
+def count(request: HttpRequest) -> HttpResponse:
+    """How many questions wait for me: what an open page asks for once it is told that something changed."""
+    return render(request, "approvals/_count.html")
+
+
+@login_required
+@require_safe
 def inbox(request: HttpRequest) -> HttpResponse:
     """The home page: what waits for me, most urgent first, and one question beside it."""
     found = inbox_of(request.user)

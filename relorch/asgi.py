@@ -6,8 +6,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "relorch.settings")
 
 from django.core.asgi import get_asgi_application
 
-from relorch import databases
+from relorch import databases, live
 from relorch.lib.bodies import bounded
 
-application = bounded(get_asgi_application())
+application = live.pushing(bounded(get_asgi_application()))
 databases.pooled()

@@ -11,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from importlib import import_module
+from types import FrameType
 
 from setproctitle import setproctitle
 
@@ -71,6 +72,15 @@ def web(listening: socket.socket, *, behind_proxy: bool, grace: int) -> None:
     """Answers requests until SIGTERM; what is being answered then may finish within the grace."""
     import uvicorn
 
+    from relorch import live
+
+    class Server(uvicorn.Server):
+        """Streams would never end by themselves."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            live.HUB.end()
+            super().handle_exit(sig, frame)
+
     config = uvicorn.Config(
         "relorch.asgi:application",
         lifespan="off",
@@ -84,7 +94,7 @@ def web(listening: socket.socket, *, behind_proxy: bool, grace: int) -> None:
         timeout_graceful_shutdown=grace,
         timeout_keep_alive=65,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    Server(config).run(sockets=[listening])
 
 
 def worker(queue: str, slots: int) -> None:

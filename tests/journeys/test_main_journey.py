@@ -166,3 +166,24 @@ def test_without_script_everything_is_there_too(visitor: Visitor) -> None:
     olga.locator("#reason").fill("Tried enough")
     olga.get_by_role("button", name="Abort release").click()
     expect(olga.locator("#release-head")).to_contain_text("Aborted")
+
+
+@pytest.mark.parametrize("pushed", [True, False], ids=["pushed", "polled"])
+def test_what_another_person_does_is_on_the_open_page(visitor: Visitor, pushed: bool) -> None:
+    olga, reader = visitor("olga"), visitor("olga")
+    address = start(olga, "Shop seen by two")
+    if not pushed:
+        reader.route("**/live/?*", lambda route: route.abort())
+        reader.goto(address)
+        within = 6_000
+    else:
+        with reader.expect_response(lambda response: "/live/?" in response.url and response.status == 200):
+            reader.goto(address)
+        reader.wait_for_timeout(1_000)  # the question on opening is answered; by the clock the page now asks every 15 s only
+        within = 2_500
+    reader.evaluate("window.sameDocument = true")
+    olga.get_by_role("link", name="Abort…").click()
+    olga.locator("#reason").fill("Seen at once")
+    olga.get_by_role("button", name="Abort release").click()
+    sync_api.expect(reader.locator("#release-head")).to_contain_text("Aborted", timeout=within)
+    assert reader.evaluate("window.sameDocument") is True

@@ -204,10 +204,11 @@ def theme(context: Context) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: Context, name: str, icon_name: str, label: str, exact: bool = False, count: int = 0, key: str = "") -> SafeString:
+def nav_link(context: Context, name: str, icon_name: str, label: str, exact: bool = False, count: int = 0, key: str = "", counter: str = "") -> SafeString:
     """An entry of the sidebar, or nothing while nobody serves that URL name.
 
-    It is current where the view sets `nav` to its name, else in its whole namespace (`exact`: on that page alone). `key` is its shortcut after `g`.
+    It is current where the view sets `nav` to its name, else in its whole namespace (`exact`: on that page alone). `key` is its shortcut after `g`;
+    `counter` is the id of the number, which a fragment may replace.
     """
     try:
         address = reverse(name)
@@ -217,9 +218,18 @@ def nav_link(context: Context, name: str, icon_name: str, label: str, exact: boo
     here: str = context.get("nav") or getattr(match, "view_name", "") or ""
     same_area = not context.get("nav") and not exact and ":" in name and here.rpartition(":")[0] == name.rpartition(":")[0]
     current = mark_safe(' aria-current="page"') if here == name or same_area else ""
-    hot = format_html('<span class="count count--hot">{}<span class="vh"> waiting for you</span></span>', count) if count else ""
+    hot = waiting_count(count, counter)
     shortcut = format_html(' data-key="g {}"', key) if key else ""
     return format_html('<a href="{}"{}{}>{}{}{}</a>', address, current, shortcut, _icon(icon_name, "", ""), label, hot)
+
+
+@register.simple_tag
+def waiting_count(count: int, element_id: str = "") -> SafeString:
+    """How much waits for the reader; with an id also where nothing does, so that it can be replaced."""
+    own = format_html(' id="{}"', element_id) if element_id else SafeString("")
+    if not count:
+        return format_html("<span{} hidden></span>", own) if own else SafeString("")
+    return format_html('<span class="count count--hot"{}>{}<span class="vh"> waiting for you</span></span>', own, count)
 
 
 @register.simple_block_tag
