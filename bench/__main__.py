@@ -46,7 +46,7 @@ def measure() -> dict[str, Any]:
     """All figures, with the ratios on top."""
     from django.db import connection
 
-    from bench import floor, measures, processes
+    from bench import floor, live, measures, processes
     from bench.house import served
 
     params = connection.get_connection_params()
@@ -68,11 +68,13 @@ def measure() -> dict[str, Any]:
             wides[width] = measures.rate([measures.begun(measures.published(processes.wide(width), actor), actor)])
         approve = measures.approvals(house.address, actor)
         memory = house.memory_mib()
+        told = live.told(house.address, actor)
     return {
         "throughput_ratio": round(throughput / two, 2),
         "chain_ratio": {length: round(ones[length] / chains[length], 2) for length in chains},
         "wide_ratio": {width: round(wides[width] / two, 2) for width in wides},
         "approve_ms": approve,
+        "told_200_pages_ms": told,
         "memory_mib": memory,
         "figures": {
             "floor_two_connections_per_s": [round(rate) for rate in floors],
