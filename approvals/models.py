@@ -135,3 +135,17 @@ class Signature(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.meaning}"
+
+
+class LinkToken(models.Model):
+    """The way from one mail to one question, for one person (S20). It points and does not act; only its hash is kept."""
+
+    hash = models.CharField(max_length=64, unique=True)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="links")
+    packet = models.CharField(max_length=64, help_text="The hash of what was to be decided when the mail was written.")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, help_text="When the decision came in through it.")
+
+    def __str__(self) -> str:
+        return f"link of {self.person} to {self.attempt_id}"

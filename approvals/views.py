@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q
@@ -12,8 +13,9 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from approvals import checklists, filling, signing, uploads
+from approvals import checklists, filling, links, signing, uploads
 from approvals.forms import DecisionForm
+from approvals.link_views import ARRIVED
 from approvals.models import SignOff
 from approvals.pages import Question
 from approvals.querysets import Inbox, given_by, inbox_of, items_of, waiting
@@ -117,7 +119,7 @@ def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
                 release=attempt.release_id,
                 activity=activity,
                 person=user,
-                actor=Actor(user.pk, user.email, SignOff.Door.PAGE),
+                actor=Actor(user.pk, user.email, _door(request, attempt)),
                 decision=request.POST.get("decision", ""),
                 comment=request.POST.get("comment", "").strip(),
                 fields=given if question.specs else None,
@@ -136,6 +138,7 @@ def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
         return _page(request, attempt, form=form, status=422)
     except Conflict as late:
         return _page(request, seen_attempt(request, release, activity), form=form, conflict=late, status=409)
+    links.used(attempt, user)
     messages.success(request, _thanks(signed, question))
     return HttpResponseRedirect(reverse("approvals:show", args=[attempt.release_id, activity]))
 
@@ -192,6 +195,11 @@ def task(request: HttpRequest, release: str, activity: str, task: str) -> HttpRe
     return HttpResponseRedirect(f"{reverse('approvals:show', args=[attempt.release_id, activity])}#tasks")
 
 
+def _door(request: HttpRequest, attempt: Attempt) -> str:
+    """By mail, where this person's own link has brought them to this very question."""
+    return str(SignOff.Door.MAIL if request.session.get(ARRIVED) == attempt.pk else SignOff.Door.PAGE)
+
+
 def _thanks(signed: signing.Signed, question: Question) -> str:
     word = "approved" if signed.sign_off.decision == SignOff.Decision.APPROVE else "rejected"
     if signed.verdict == "open":
@@ -210,6 +218,7 @@ def _page(request: HttpRequest, attempt: Attempt, *, form: DecisionForm | None =
         "fill_form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if only_fills else None,
         "form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if wants_form else None,
         "conflict": conflict,
+        "sends_mail": settings.RELORCH_MAIL,
         "inbox_count": len(found.mine),
         "next_item": next((item for item in found.mine if item.attempt.pk != attempt.pk), None),
     }

@@ -21,6 +21,7 @@ from relorch.invariants import INVARIANTS
 from relorch.lib.errors import DomainError
 from relorch.lib.invariants import broken
 from relorch.lib.unprivileged import namespaces_work
+from relorch.models import Mail
 
 
 class Grade(StrEnum):
@@ -109,6 +110,8 @@ def _inside() -> Iterator[Finding]:
     if migrating.pending():
         yield Finding(Grade.WRONG, "migrations are missing", "python manage.py migrate")
         return
+    if dead := Mail.objects.filter(state=Mail.State.DEAD).count():
+        yield Finding(Grade.WRONG, f"{dead} mails could not be delivered", "Look at them in the administration under Mail: each has its reason.")
     for release, key in broken_now():
         yield Finding(
             Grade.WRONG,
@@ -146,3 +149,5 @@ def _scripts() -> Iterator[Finding]:
 def _mail() -> Iterator[Finding]:
     if not settings.RELORCH_MAIL:
         yield Finding(Grade.NOTE, "mail is off: nobody is told of what waits for them", "RELORCH_EMAIL_URL=smtp+tls://user:password@host:587")
+        return
+    yield Finding(Grade.FINE, f"mail goes out by {settings.EMAIL_BACKEND.rpartition('.')[2]}")

@@ -261,6 +261,12 @@ USE_TZ = True
 TIME_ZONE = environment.zone("RELORCH_TIME_ZONE")
 globals().update(environment.mail("RELORCH_EMAIL_URL"))
 RELORCH_MAIL = bool(environment.text("RELORCH_EMAIL_URL"))
+RELORCH_LOCAL_URL = environment.text("RELORCH_LOCAL_URL", "http://127.0.0.1:8000")  # where a local installation is reached; `serve` says it to its children
+if RELORCH_MAIL:
+    CELERY_BEAT_SCHEDULE |= {
+        "relay": {"task": "relorch.tasks.relay", "schedule": 2.0, "options": {"queue": "engine", "expires": 5}},
+        "post": {"task": "relorch.tasks.post", "schedule": 20.0, "options": {"queue": "scripts", "expires": 30}},
+    }
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

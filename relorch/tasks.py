@@ -14,3 +14,20 @@ def pulse(queue: str) -> None:
             "INSERT INTO relorch_pulse (queue, at) VALUES (%s, clock_timestamp()) ON CONFLICT (queue) DO UPDATE SET at = excluded.at",
             [queue],
         )
+
+
+@shared_task(name="relorch.tasks.relay", ignore_result=True)
+def relay() -> None:
+    """The clock struck: write the mails of what has happened, and ring for whoever sends them."""
+    from relorch.relay import relay as read_on
+
+    if read_on():
+        post.apply_async(queue="scripts", ignore_result=True)
+
+
+@shared_task(name="relorch.tasks.post", ignore_result=True)
+def post() -> None:
+    """Send what waits and is due."""
+    from relorch.posting import post as send
+
+    send()

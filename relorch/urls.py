@@ -4,7 +4,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from relorch import gallery, new_process, process_pages, views
+import relorch.accounts.urls
+from relorch import gallery, new_process, process_pages, profile, views
 
 handler400 = "relorch.lib.http.handler400"
 handler403 = "relorch.lib.http.handler403"
@@ -15,7 +16,7 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("accounts/", include("allauth.urls")),
-    path("account/", include("relorch.accounts.urls")),
+    path("account/", include(([*profile.urlpatterns, *relorch.accounts.urls.urlpatterns], "accounts"))),
     path("api/v1/", include("relorch.api")),
     path("admin/", admin.site.urls),
     path("releases/", include("releases.urls")),

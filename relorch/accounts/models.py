@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -60,6 +60,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(_("name"), max_length=150, blank=True)
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True, help_text=_("Empty: the installation's."))
     theme = models.CharField(_("theme"), max_length=8, choices=Theme, default=Theme.SYSTEM, blank=True)
+    mail_modes = models.JSONField(_("mail"), default=dict, blank=True, help_text=_("Kind of mail: at_once, digest or off; at_once when not said."))
+    quiet_from = models.TimeField(_("quiet from"), null=True, blank=True, help_text=_("No mail from then …"))
+    quiet_until = models.TimeField(_("quiet until"), null=True, blank=True, help_text=_("… until then, urgent ones apart."))
+    digest_at = models.TimeField(_("digest at"), default=time(8), help_text=_("When what is collected is sent, once a day."))
     is_active = models.BooleanField(_("active"), default=True, help_text=_("Whoever has left stays, inactive: their decisions keep a name."))
     is_staff = models.BooleanField(_("may use the admin"), default=False)
     date_joined = models.DateTimeField(_("since"), db_default=Now(), editable=False)

@@ -48,6 +48,7 @@ class Command(BaseCommand):
             storing.install_shipped()
             Pulse.objects.all().delete()
             connection.close()
+            settings.RELORCH_LOCAL_URL = f"http://{host}:{listening.getsockname()[1]}"  # the children inherit it: mails name it
             supervisor = serving.Supervisor(
                 home,
                 listening,

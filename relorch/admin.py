@@ -1,0 +1,49 @@
+"""What administrators see of the mail: what waits, what was sent, what could not be delivered and why; and the way to try it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from relorch.models import Mail
+from relorch.posting import again
+
+
+@admin.register(Mail)
+class MailAdmin(ModelAdmin):
+    """To look at; what is said in a mail is made when it is sent, and not kept."""
+
+    list_display = ("person", "kind", "state", "tries", "next_at", "sent_at", "subject", "error")
+    list_filter = ("state", "kind", "created_at")
+    list_select_related = ("person",)
+    search_fields = ("person__email", "subject", "error")
+    ordering = ("-pk",)
+    list_per_page = 50
+    actions = ("send_again",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The relay writes them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """They are a record."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Administrators: it names people and what they are asked."""
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    has_module_permission = has_view_permission
+
+    @admin.action(description="Try again what was given up")
+    def send_again(self, request: HttpRequest, queryset: Any) -> None:
+        """From the beginning."""
+        if self.has_view_permission(request):
+            messages.success(request, f"{again(queryset)} will be tried again.")

@@ -1,0 +1,211 @@
+"""Which event is told to whom: one table, and the function that reads what is new and writes one mail for each person who is to be told.
+
+The events are the outbox: they are written with the change that they record, and the relay reads them afterwards, so that nothing is told that did not
+happen. Reading and writing are one transaction under one lock. Events are numbered before they commit, so that a smaller number may appear later than a
+larger one; the last minutes are therefore read again each time, and a mail that is there already is not written twice (its key is the event, the person
+and the kind).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import connection, transaction
+from django.db.models import Q
+
+from approvals.querysets import cases_of
+from processes.quorum import may_decide
+from releases.asking import owners_of
+from releases.models import Attempt, Release
+from releases.states import LIVE, Run
+from relorch.audit.models import Event
+from relorch.lib.quiet import after_quiet, next_daily
+from relorch.models import Mail, MailKind, Relayed
+
+MOST = 500
+LOOK_BACK = timedelta(minutes=2)
+"""Longer than any transaction of the application may take (its statements end after 30 s, its idle transactions after 60 s)."""
+_LOCK = 0x6D61696C
+
+People = Callable[["Told"], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event that is told: itself, what it says, and the newest attempt of its activity, if it is about one."""
+
+    event: Event
+    data: Mapping[str, Any]
+    actor: str
+    reason: str
+    release: Release | None
+    attempt: Attempt | None
+
+
+def _named(told: Told) -> Iterable[str]:
+    """Whom the event itself names."""
+    to = told.data.get("to")
+    return [str(email) for email in to] if isinstance(to, list) else []
+
+
+def _deciders(told: Told) -> Iterable[str]:
+    """Who can decide now."""
+    attempt = told.attempt
+    if attempt is None or attempt.state != Run.WAITING or attempt.run.release.state not in LIVE:
+        return []
+    case = cases_of([attempt])[attempt.pk]
+    known = set().union(*(line.of for line in case.rule.lines)) if case.rule.lines else set()
+    voted = {vote.person for vote in case.votes if not vote.stale}
+    return sorted(email for email in known if email not in voted and may_decide(case.rule, case.votes, email) == "yes")
+
+
+def _asked_before(told: Told) -> Iterable[str]:
+    """Who was mailed the question and has not answered it."""
+    attempt = told.attempt
+    if attempt is None:
+        return []
+    asked = Mail.objects.filter(attempt_id=attempt.pk, kind__in=[MailKind.REQUEST, MailKind.REMINDER]).exclude(state=Mail.State.NEEDLESS)
+    voted = attempt.sign_offs.filter(stale=False).values("person")
+    return asked.exclude(person__in=voted).values_list("person__email", flat=True).distinct()
+
+
+def _owners(told: Told) -> Iterable[str]:
+    """Who is responsible for the activity; of a release, who started it."""
+    if told.release is None:
+        return []
+    try:
+        names = owners_of(told.release, told.event.subject)
+    except (KeyError, LookupError):
+        return [told.release.starter.email]
+    people = get_user_model().objects.filter(is_active=True)
+    groups = [name.removeprefix("group:") for name in names if name.startswith("group:")]
+    emails = [name.removeprefix("user:").lower() for name in names if name.startswith("user:")]
+    found = list(people.filter(Q(groups__name__in=groups) | Q(email__in=emails)).values_list("email", flat=True).distinct())
+    return found or [told.release.starter.email]
+
+
+TABLE: Mapping[str, tuple[MailKind, People]] = {
+    "activity.asked": (MailKind.REQUEST, _deciders),
+    "activity.reassigned": (MailKind.REQUEST, _named),
+    "sign_off.stale": (MailKind.REQUEST, _named),
+    "sign_off.reminded": (MailKind.REMINDER, _named),
+    "sign_off.nudged": (MailKind.REMINDER, _named),
+    "sign_off.escalated": (MailKind.ESCALATION, _named),
+    "comment.added": (MailKind.MENTION, _named),
+    "comment.changed": (MailKind.MENTION, _named),
+    "delegation.made": (MailKind.DELEGATION, _named),
+    "approval.broken": (MailKind.ALARM, _named),
+    "release.due": (MailKind.RELEASE, _named),
+    "release.missed": (MailKind.RELEASE, _named),
+    "release.start_failed": (MailKind.RELEASE, _named),
+    "activity.succeeded": (MailKind.SETTLED, _asked_before),
+    "activity.overridden": (MailKind.SETTLED, _asked_before),
+    "activity.skipped": (MailKind.SETTLED, _asked_before),
+    "activity.aborted": (MailKind.SETTLED, _asked_before),
+    "activity.rejected": (MailKind.SETTLED, _asked_before),
+    "activity.expired": (MailKind.SETTLED, _asked_before),
+    "activity.on_hold": (MailKind.FAILURE, _owners),
+    "activity.failed": (MailKind.FAILURE, _owners),
+    "activity.interrupted": (MailKind.FAILURE, _owners),
+}
+"""Verb of the event -> kind of mail, and who gets it. A new one is a line here."""
+
+_MANUAL_ONLY = frozenset({MailKind.SETTLED})
+URGENT = frozenset({MailKind.ALARM})
+
+
+def relay() -> int:
+    """Read what is new and write the mails of it; how many. Nothing when mail is off: what happens until it is on is never told."""
+    if not settings.RELORCH_MAIL:
+        return 0
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s), clock_timestamp()", [_LOCK])
+        free, at = cursor.fetchone()
+        if not free:
+            return 0
+        place = Relayed.objects.first()
+        if place is None:
+            cursor.execute("SELECT coalesce(max(id), 0) FROM audit_event")
+            Relayed.objects.create(upto=cursor.fetchone()[0])
+            return 0
+        written = 0
+        for event in Event.objects.filter(pk__gt=place.upto, verb__in=TABLE).order_by("pk")[:MOST]:
+            written += _tell(event, at)
+        _move(place, at)
+        return written
+
+
+def _move(place: Relayed, at: datetime) -> None:
+    """Forget what is so old that nothing smaller can still appear, as far as it has been told."""
+    rows = Event.objects.filter(pk__gt=place.upto)
+    told = list(rows.filter(verb__in=TABLE).order_by("pk").values_list("pk", flat=True)[: MOST + 1])
+    limit = told[MOST] - 1 if len(told) > MOST else None
+    old = rows.filter(at__lt=at - LOOK_BACK)
+    if limit is not None:
+        old = old.filter(pk__lte=limit)
+    last = old.order_by("-pk").values_list("pk", flat=True).first()
+    if last is not None:
+        place.upto = last
+        place.save(update_fields=["upto"])
+
+
+def _tell(event: Event, at: datetime) -> int:
+    kind, people = TABLE[event.verb]
+    told = _told(event)
+    if kind in _MANUAL_ONLY and (told.attempt is None or told.attempt.run.type != "manual"):
+        return 0
+    emails = {email.lower() for email in people(told)}
+    # whoever did it knows it already, but for what they are asked
+    if kind not in (MailKind.REQUEST, MailKind.ALARM):
+        emails.discard(told.actor.lower())
+    persons = get_user_model().objects.filter(email__in=emails, is_active=True)
+    rows = [row for person in persons if (row := _mail(told, kind, person, at)) is not None]
+    return len(Mail.objects.bulk_create(rows, ignore_conflicts=True))
+
+
+def _told(event: Event) -> Told:
+    record = json.loads(event.record)
+    release = Release.objects.select_related("process", "starter", "version").filter(pk=event.release_id).first() if event.release_id else None
+    attempt = None
+    if release is not None and event.subject:
+        rows = Attempt.objects.filter(run__release=release, run__key=event.subject).select_related(
+            "run__release__process", "run__release__starter", "run__release__version__published_by"
+        )
+        attempt = rows.order_by("-number").first()
+    return Told(event, record.get("data") or {}, record.get("actor") or "", record.get("reason") or "", release, attempt)
+
+
+def _mail(told: Told, kind: MailKind, person: Any, at: datetime) -> Mail | None:
+    mode = (person.mail_modes or {}).get(str(kind), "at_once")
+    urgent = kind in URGENT
+    if mode == "off" and not urgent:
+        return None
+    zone = ZoneInfo(person.time_zone or settings.TIME_ZONE)
+    quiet_ends = after_quiet(at, zone, person.quiet_from, person.quiet_until)
+    due = told.attempt.due_at if told.attempt is not None else None
+    urgent = urgent or (kind in (MailKind.REQUEST, MailKind.REMINDER) and due is not None and due <= quiet_ends)
+    digest = mode == "digest" and not urgent
+    return Mail(
+        person=person,
+        kind=kind,
+        stream=told.event.stream,
+        sequence=told.event.sequence,
+        release_id=told.event.release_id,
+        activity=told.event.subject,
+        attempt_id=told.attempt.pk if told.attempt else None,
+        data={"verb": told.event.verb, "actor": told.actor, "reason": told.reason[:2_000], "said": _kept(told.data)},
+        urgent=urgent,
+        digest=digest,
+        next_at=next_daily(at, zone, person.digest_at) if digest else at if urgent else quiet_ends,
+    )
+
+
+def _kept(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key != "to" and isinstance(value, str | int | float | bool)}

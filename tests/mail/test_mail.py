@@ -1,0 +1,307 @@
+"""From an event to a mail that arrives, and from its link to a decision: a real SMTP server, real requests (S20, R-10, A-01, A-02, A-10)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import time, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from approvals import links
+from approvals.models import LinkToken, SignOff
+from releases import operating
+from releases.engine import Actor
+from relorch import posting, relay
+from relorch.audit.models import Event
+from relorch.models import Mail, Relayed
+from tests.approvals.test_views import World, client_of, packet_in
+from tests.mail.trap import Trap, link_in, texts, trapping
+
+pytestmark = pytest.mark.django_db(transaction=True)
+BASE = "https://release.example.org"
+
+
+@pytest.fixture
+def trap(settings: Any) -> Iterator[Trap]:
+    with trapping() as found:
+        settings.RELORCH_MAIL = True
+        settings.RELORCH_BASE_URL = BASE
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.DEFAULT_FROM_EMAIL = "127.0.0.1", found.port, "relorch@example.org"
+        Relayed.objects.create(upto=Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0)
+        yield found
+
+
+def mail_all() -> None:
+    relay.relay()
+    posting.post()
+
+
+def digests() -> dict[str, str]:
+    """A digest of every table: what a scanner must not change."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        found = {}
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table} t")
+            found[table] = cursor.fetchone()[0]
+    return found
+
+
+def test_who_can_decide_is_asked_once_in_plain_text_and_html(trap: Trap) -> None:
+    world = World()
+    for _ in range(3):
+        mail_all()
+    assert {str(message["To"]) for message in trap.found} == {"ann@example.com", "bob@example.com"}, "not the starter, who is excluded"
+    (message,) = trap.to("ann@example.com")
+    plain, html = texts(message)
+    assert str(message["Subject"]).startswith("Decide by ")
+    assert "Go live, " in str(message["Subject"])
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert "sam@example.com" in str(message["Reply-To"])
+    for said in ("Approve Go live?", "This is the first release of its process", "never from this mail", f"{BASE}/a/", "Due"):
+        assert said in plain, said
+        assert said in html, said
+    assert "<script" not in html.lower().replace("<style", "")
+    assert "<img" not in html
+    assert "hush-hush" not in plain + html
+    assert world.state() == "waiting"
+
+
+def test_what_is_settled_is_said_to_those_who_were_asked(trap: Trap) -> None:
+    world = World(approval={"requires": [{"count": 1, "of": ["group:qa", "group:security"]}], "exclude": ["starter"]})
+    mail_all()
+    world.post(world.ann)
+    mail_all()
+    (told,) = trap.to("bob@example.com")[1:]
+    assert str(told["Subject"]).startswith("No longer needed: Go live")
+    assert "approved by Ann" in texts(told)[0]
+    assert len(trap.to("ann@example.com")) == 1, "she knows"
+
+
+def test_a_question_that_is_settled_before_its_mail_left_is_never_sent(trap: Trap) -> None:
+    world = World(approval={"requires": [{"count": 1, "of": ["group:qa", "group:security"]}], "exclude": ["starter"]})
+    relay.relay()
+    world.post(world.ann)
+    posting.post()
+    assert trap.found == []
+    assert {mail.state for mail in Mail.objects.filter(kind="request")} == {"needless"}
+
+
+def test_a_server_that_is_busy_is_asked_again_with_the_same_number(trap: Trap) -> None:
+    World()
+    trap.busy = 2
+    mail_all()
+    assert trap.found == []
+    waiting = Mail.objects.filter(state="waiting")
+    assert all(mail.tries == 1 and "451" in mail.error for mail in waiting)
+    assert all(timedelta(seconds=50) < mail.next_at - mail.created_at < timedelta(seconds=90) for mail in waiting)
+    waiting.update(next_at=mail_time())
+    posting.post()
+    assert sorted(str(message["Message-ID"]) for message in trap.found) == sorted(f"<mail-{mail.pk}@release.example.org>" for mail in Mail.objects.all())
+
+
+def mail_time() -> Any:
+    return posting._now() - timedelta(seconds=1)
+
+
+def test_who_cannot_be_reached_is_given_up_with_the_reason(trap: Trap) -> None:
+    trap.refuse = "ann@example.com"
+    World()
+    mail_all()
+    dead = Mail.objects.get(state="dead")
+    assert dead.person.email == "ann@example.com"
+    assert "550" in dead.error
+    assert Mail.objects.get(state="sent").person.email == "bob@example.com"
+
+
+def test_a_worker_that_dies_between_sending_and_noting_it_sends_the_same_mail_again(trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
+    World()
+    relay.relay()
+    with monkeypatch.context() as patched:
+        patched.setattr(posting, "_line", lambda text: (_ for _ in ()).throw(SystemExit) if trap.found else text)
+        with pytest.raises(SystemExit):
+            posting.post()
+    assert len(trap.found) == 1
+    Mail.objects.filter(state="waiting").update(next_at=mail_time())
+    posting.post()
+    numbers = [str(message["Message-ID"]) for message in trap.found]
+    assert len(numbers) == 3
+    assert len(set(numbers)) == 2, "0 lost, and what is there twice says so"
+
+
+def test_an_event_that_appears_late_under_a_smaller_number_is_told_all_the_same(trap: Trap) -> None:
+    World()
+    mail_all()
+    assert len(trap.found) == 2
+    late = Event.objects.get(verb="activity.asked")
+    assert Relayed.objects.get().upto < late.pk, "the last minutes are read again"
+    Mail.objects.all().delete()
+    mail_all()
+    assert len(trap.found) == 4
+
+
+def test_a_failure_is_told_to_the_owners_and_a_line_break_in_a_name_is_no_header(trap: Trap) -> None:
+    world = World()
+    operating.succeed(release=world.release.pk, activity="go_live", actor=Actor(None, "sam@example.com", "page"), reason="broken glass")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE releases_release SET name = %s WHERE id = %s", ["Shop\r\nBcc: all@example.com", world.release.pk])
+    mail_all()
+    for message in trap.found:
+        assert message["Bcc"] is None
+        assert "Shop Bcc: all@example.com" in str(message["Subject"])
+
+
+# What a person wants
+
+
+def test_quiet_hours_digest_and_off(trap: Trap) -> None:
+    world = World(approval={"requires": [{"count": 1, "of": ["group:qa"]}, {"count": 1, "of": ["group:security"]}], "exclude": ["starter"], "due": "10d"})
+    now = posting._now()
+    world.ann.quiet_from, world.ann.quiet_until = (now - timedelta(hours=1)).time(), (now + timedelta(hours=1)).time()
+    world.ann.save()
+    world.bob.mail_modes = {"request": "digest"}
+    world.bob.digest_at = time((now.hour + 2) % 24)
+    world.bob.save()
+    mail_all()
+    assert trap.found == []
+    waits = {mail.person.email: mail for mail in Mail.objects.all()}
+    assert timedelta(minutes=50) < waits["ann@example.com"].next_at - now < timedelta(minutes=70)
+    assert waits["bob@example.com"].digest
+    Mail.objects.update(next_at=mail_time())
+    posting.post()
+    assert str(trap.to("bob@example.com")[0]["Subject"]).startswith("Decide"), "a digest of one thing is that thing"
+
+
+def test_what_is_due_in_the_night_comes_in_the_night(trap: Trap) -> None:
+    world = World()  # due in 24 hours
+    now = posting._now()
+    world.ann.quiet_from, world.ann.quiet_until = (now - timedelta(hours=1)).time(), (now - timedelta(hours=2)).time()
+    world.ann.save()
+    mail_all()
+    assert not trap.to("ann@example.com"), "it is due after the quiet hours"
+    assert not Mail.objects.get(person=world.ann).urgent
+
+
+def test_off_is_off(trap: Trap) -> None:
+    world = World()
+    world.ann.mail_modes = {"request": "off"}
+    world.ann.save()
+    mail_all()
+    assert not trap.to("ann@example.com")
+
+
+def test_own_page(client: Client) -> None:
+    world = World()
+    client.force_login(world.ann)
+    fields = {"name": "Ann", "time_zone": "Europe/Berlin", "digest_at": "07:30", "mail_request": "digest", "quiet_from": "22:00"}
+    refused = client.post("/account/", fields)
+    assert refused.status_code == 422
+    assert refused.context["form"].errors["quiet_until"]
+    assert client.post("/account/", fields | {"quiet_until": "07:00", "mail_alarm": "off"}).status_code == 422, "alarms are never off"
+    assert client.post("/account/", fields | {"quiet_until": "07:00"}).status_code == 302
+    world.ann.refresh_from_db()
+    assert (world.ann.mail_modes, world.ann.quiet_from, world.ann.time_zone) == ({"request": "digest"}, time(22), "Europe/Berlin")
+    assert Event.objects.filter(stream=f"account:{world.ann.pk}", verb="account.changed").count() == 1
+
+
+# Links
+
+
+def test_a_link_points_and_does_not_act_and_the_decision_says_mail(trap: Trap) -> None:
+    world = World()
+    mail_all()
+    path = link_in(trap.to("ann@example.com")[0])
+    before = digests()
+    stranger = Client()
+    for method in ("get", "head", "options", "post", "put"):
+        for _ in range(3):
+            getattr(stranger, method)(path)
+            getattr(stranger, method)("/a/")
+    assert digests() == before, "nobody's looking changes or burns anything"
+    arrived = Client()
+    first = arrived.get(path)
+    assert (first.status_code, first["Location"]) == (302, "/a/")
+    assert arrived.get("/a/")["Location"] == "/accounts/login/?next=/a/"
+    arrived.force_login(world.ann)
+    shown = arrived.get("/a/")
+    assert shown["Location"] == world.url()
+    page = arrived.get(world.url())
+    arrived.post(world.url("sign_off/"), {"packet": packet_in(page), "decision": "approve"})
+    vote = SignOff.objects.get(person=world.ann)
+    assert vote.door == "mail"
+    assert LinkToken.objects.get(person=world.ann).used_at
+    assert not LinkToken.objects.get(person=world.bob).used_at
+
+
+def test_whatever_the_link_is_who_is_not_signed_in_sees_the_same(trap: Trap) -> None:
+    World()
+    mail_all()
+    path = link_in(trap.to("ann@example.com")[0])
+    token = path.split("/")[2]
+    tampered = [token[:-1], token[::-1], token + "A", token.swapcase(), "x", "0" * 43, token[1:], "-" * 43, token[:20], "a" * 200, token.upper(), token.lower()]
+    answers = set()
+    for one in [token, *tampered]:
+        client = Client()
+        first = client.get(f"/a/{one}/")
+        second = client.get("/a/")
+        last = client.get(second["Location"])
+        body = last.content.decode().replace(str(last.context["csrf_token"]), "")
+        answers.add((first.status_code, first["Location"], second.status_code, second["Location"], last.status_code, body.count("Shop"), len(body)))
+    assert len(answers) == 1
+
+
+def test_another_person_gets_404_and_the_record_keeps_it(trap: Trap) -> None:
+    world = World()
+    mail_all()
+    path = link_in(trap.to("ann@example.com")[0])
+    thief = client_of(world.stranger)
+    thief.get(path)
+    answer = thief.get("/a/")
+    assert answer.status_code == 404
+    assert "Go live" not in answer.content.decode()
+    event = Event.objects.get(verb="link.refused")
+    assert "stella@example.com" in event.record
+    assert path.split("/")[2] not in event.record
+
+
+def test_expired_changed_and_settled_are_said_to_its_addressee(trap: Trap) -> None:
+    world = World(approval={"requires": [{"count": 1, "of": ["group:qa", "group:security"]}], "exclude": ["starter"]})
+    mail_all()
+    ann = client_of(world.ann)
+    path = link_in(trap.to("ann@example.com")[0])
+    LinkToken.objects.update(packet="0" * 64)
+    ann.get(path)
+    assert "changed since the mail was sent" in ann.get("/a/", follow=True).content.decode()
+    LinkToken.objects.update(expires_at=mail_time())
+    ann.get(path)
+    assert "has expired" in ann.get("/a/", follow=True).content.decode()
+    world.post(world.bob)
+    ann.get(path)
+    said = ann.get("/a/", follow=True).content.decode()
+    assert "Bob" in said
+    assert "approved" in said.lower()
+
+
+def test_a_token_is_nowhere_but_in_the_mail(trap: Trap, caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    caplog.set_level(logging.DEBUG)
+    mail_all()
+    path = link_in(trap.to("ann@example.com")[0])
+    token = path.split("/")[2]
+    ann = client_of(world.ann)
+    ann.get(path)
+    page = ann.get("/a/", follow=True)
+    assert token not in page.content.decode()
+    assert page["Referrer-Policy"] in ("same-origin", "no-referrer", "strict-origin")
+    assert not [record for record in caplog.records if token in record.getMessage() and record.name != "mail.log"], "mail.log is the trap's own"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"SELECT count(*) FROM {table} t WHERE t::text LIKE %s", [f"%{token}%"])
+            assert cursor.fetchone()[0] == 0, table
+    assert LinkToken.objects.filter(hash=links.hash_of(token)).count() == 1
