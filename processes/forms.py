@@ -61,8 +61,8 @@ class StructWidget(forms.Widget):
     """A mapping or list of the file as form controls (`struct_kinds`)."""
 
     class Media:
-        js = ("js/admin-structs.js",)
-        css: ClassVar = {"all": ["css/admin-structs.css"]}
+        js = ("authoring/structs.js",)
+        css: ClassVar = {"all": ["authoring/structs.css"]}
 
     def __init__(self, kind: Kind) -> None:
         super().__init__()

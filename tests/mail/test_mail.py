@@ -21,7 +21,7 @@ from relorch.models import Mail, Relayed
 from tests.approvals.test_views import World, client_of, packet_in
 from tests.mail.trap import Trap, link_in, texts, trapping
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 BASE = "https://release.example.org"
 
 
