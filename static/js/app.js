@@ -14,7 +14,7 @@
     button.value = button.value === 'dark' ? 'light' : 'dark';
   });
   const rest = () => all('[aria-busy]').forEach(it => it.removeAttribute('aria-busy'));
-  addEventListener('pageshow', e => { if (e.persisted) { rest(); listen(); } });
+  addEventListener('pageshow', e => e.persisted && rest());
 
   // Times age, in the words of relorch/lib/words.py; `t` switches.
   let absolute = false;
@@ -65,42 +65,15 @@
     });
   };
   on('htmx:before:request', e => {
-    const {ctx} = e.detail;
-    if (!polls(ctx)) ctx.target?.setAttribute('aria-busy', 'true');
-    else if (doc.hidden || Date.now() < next || early(ctx.sourceElement)) e.preventDefault();
+    if (!polls(e.detail.ctx)) e.detail.ctx.target?.setAttribute('aria-busy', 'true');
+    else if (doc.hidden || Date.now() < next) e.preventDefault();
   });
   on('htmx:finally:request', ({detail: {ctx}}) => {
     const status = ctx.response?.status, lost = !status && /^error(?!.*Abort)/.test(ctx.status);
-    if (polls(ctx)) {
-      if (due.has(ctx.sourceElement)) htmx.trigger(ctx.sourceElement, 'every'); // told again while it asked
-      return void ((status || lost) && mark(status < 500));
-    }
+    if (polls(ctx)) return void ((status || lost) && mark(status < 500));
     rest();
     if (lost || status >= 500 && !/hx-partial/.test(ctx.text)) one('#toasts').append(one('#lost').content.cloneNode(true));
   });
-
-  // Push: one stream a page, none while hidden (a browser has few connections). What it tells of is polled at once; by the clock only now and then.
-  const due = new WeakSet(), asked = new WeakMap();
-  let stream, again = false;
-  const early = it => {
-    const soon = stream?.readyState === 1 && it.dataset.push && !due.has(it) && Date.now() - (asked.get(it) ?? 0) < 15000;
-    if (!soon) { due.delete(it); asked.set(it, Date.now()); }
-    return soon;
-  };
-  const told = name => all(`[data-push="${name}"][hx-get]`).forEach(it => { due.add(it); htmx.trigger(it, 'every'); });
-  const listen = () => {
-    const names = [...new Set(all('[data-push]').map(it => it.dataset.push))];
-    stream?.close();
-    stream = null;
-    if (doc.hidden || !names.length) return;
-    const to = name => name === 'release' ? one('[data-release]')?.dataset.release ?? '' : '1';
-    stream = new EventSource(`/live/?${new URLSearchParams(names.map(name => [name, to(name)]))}`);
-    stream.onopen = () => { names.forEach(name => (again || name === 'release') && told(name)); again = true; };
-    names.forEach(name => stream.addEventListener(name, () => told(name)));
-  };
-  setInterval(() => stream?.readyState === 2 && listen(), 30000);
-  on('visibilitychange', listen);
-  addEventListener('pagehide', () => stream?.close());
   on('visibilitychange', () => doc.hidden || all('[hx-trigger*=every]').forEach(it => htmx.trigger(it, 'every')));
   const settle = () => { times(); greet(); follow(); watch(); };
   on('htmx:after:swap', settle);
@@ -133,5 +106,4 @@
   const start = one('[data-start]'), band = one('.gwrap');
   if (start) band.scrollLeft = start.offsetLeft + start.offsetWidth + 140 - band.clientWidth;
   settle();
-  listen();
 })();
