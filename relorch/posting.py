@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import smtplib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -66,8 +65,8 @@ def _send(mails: Sequence[Mail]) -> int:
     try:
         message = _message(first, letter)
         message.send()
-    except (smtplib.SMTPException, OSError) as problem:
-        _failed([mail for mail, _ in letters], str(problem), at, final=isinstance(problem, smtplib.SMTPRecipientsRefused))
+    except OSError as problem:  # whatever the mail server says is one of these too
+        _failed([mail for mail, _ in letters], str(problem), at, final=bool(getattr(problem, "recipients", None)))
         return 0
     for mail, one in letters:
         Mail.objects.filter(pk=mail.pk).update(state=Mail.State.SENT, sent_at=at, subject=_line(one.subject), error="", tries=mail.tries + 1)
