@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from approvals.querysets import inbox_of
+from approvals.inbox import waiting_count
 
 
 def inbox_count(request: HttpRequest) -> dict[str, Callable[[], int]]:
@@ -15,6 +15,6 @@ def inbox_count(request: HttpRequest) -> dict[str, Callable[[], int]]:
 
     def count() -> int:
         user: Any = getattr(request, "user", None)
-        return len(inbox_of(user).mine) if user is not None and user.is_authenticated else 0
+        return waiting_count(user) if user is not None and user.is_authenticated else 0
 
     return {"inbox_count": count}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from approvals.deciding import Case, approval_of, votes_in, with_stand_ins
@@ -18,12 +18,9 @@ from processes.models import ProcessVersion
 from processes.quorum import Line, Rule
 from releases.access import starters_of
 from releases.flows import compiled
-from releases.models import ActivityRun, Attempt, Comment, Release, RunPerson
+from releases.models import Attempt, Comment, Release, RunPerson
 from releases.states import LIVE, Run
 from relorch.lib.look import kind_of
-
-MOST = 200
-"""Items that an inbox shows; who has more sees the most urgent ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +99,6 @@ class Item:
         return list(dict.fromkeys(who for n in open_lines for who in said[n]["of"]))
 
 
-@dataclass(frozen=True, slots=True)
-class Inbox:
-    """What one person finds: groups of items, most urgent first, and releases that need somebody."""
-
-    mine: list[Item]
-    later: list[Item]
-    others: list[Item]
-    attention: list[Any]
-
-    @property
-    def groups(self) -> list[tuple[str, list[Item]]]:
-        """The items as the list shows them, without empty groups."""
-        late = [item for item in self.mine if item.is_late]
-        soon = [item for item in self.mine if item.is_soon and not item.is_late]
-        rest = [item for item in self.mine if not item.is_soon]
-        named = (("Overdue", late), ("Due within a day", soon), ("Waiting for you", rest), ("Opens later", self.later), ("Others decide", self.others))
-        return [(title, items) for title, items in named if items]
-
-    @property
-    def items(self) -> list[Item]:
-        """All of them, in that order."""
-        return [item for _, items in self.groups for item in items]
-
-
 def waiting() -> QuerySet[Attempt]:
     """Attempts that wait for people, most urgent first, ready for `items_of`."""
     return (
@@ -134,24 +107,6 @@ def waiting() -> QuerySet[Attempt]:
         .defer("run__release__version__document")
         .order_by(F("due_at").asc(nulls_last=True), "asked_at", "pk")
     )
-
-
-def inbox_of(user: Any) -> Inbox:
-    """Everything that waits for this person or that they asked."""
-    decides = ActivityRun.objects.waiting_for(user).order_by().values("pk")
-    items = items_of(waiting().filter(Q(run__in=decides) | Q(run__release__starter=user))[:MOST], user)
-    mine = [item for item in items if item.is_mine]
-    later = [item for item in items if item.answer == "not_yet_asked"]
-    others = [item for item in items if not item.is_mine and item.answer != "not_yet_asked"]
-    return Inbox(mine, later, others, list(needing_attention(user)))
-
-
-def needing_attention(user: Any) -> QuerySet[Release]:
-    """Running releases of this person's that stand until somebody chooses: a failure to decide on, an outcome unknown, on hold."""
-    stuck = ActivityRun.objects.filter(state__in=[Run.ON_HOLD, Run.INTERRUPTED]).values("root_id")
-    live = Release.objects.visible_to(user).filter(state__in=sorted(LIVE), parent_run=None)
-    found: QuerySet[Release] = live.filter(Q(pk__in=stuck) | Q(state="held")).select_related("process", "starter").order_by("-started_at")[:20]
-    return found
 
 
 def given_by(user: Any, most: int = 50) -> QuerySet[SignOff]:

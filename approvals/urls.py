@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from approvals import delegation_views, link_views, people_views, views
+from approvals import bulk_views, delegation_views, link_views, people_views, views
 
 app_name = "approvals"
 _ACTIVITY = r"^approvals/(?P<release>[0-9]{1,18})/(?P<activity>[a-z][a-z0-9_]{0,62})/"
@@ -12,6 +12,8 @@ urlpatterns = [
     path("", views.inbox, name="inbox"),
     *link_views.urlpatterns,
     path("approvals/", views.done, name="done"),
+    path("approvals/together/", bulk_views.together, name="together"),
+    path("approvals/together/decide/", bulk_views.decide, name="decide_together"),
     path("approvals/count/", views.count, name="count"),
     path("approvals/waiting/<int:release>/", views.panel, name="panel"),
     re_path(rf"{_ACTIVITY}$", views.show, name="show"),

@@ -15,16 +15,18 @@ from django.views.decorators.http import require_POST, require_safe
 
 from approvals import checklists, filling, links, signing, uploads
 from approvals.forms import DecisionForm
+from approvals.inbox import DUE, MOST, WHOSE, Inbox, Wanted, inbox_of
 from approvals.link_views import ARRIVED
 from approvals.models import SignOff
 from approvals.pages import Question
-from approvals.querysets import Inbox, given_by, inbox_of, items_of, waiting
+from approvals.querysets import given_by, items_of, waiting
 from approvals.questions import seen_attempt
 from releases.engine import Actor
 from releases.models import Attempt, Release
 from relorch.accounts.confirming import confirm
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 from relorch.lib.htmx import page_or_fragment
+from relorch.lib.look import KINDS
 
 CONFIRMING = frozenset({"reauthenticate", "not_confirmed", "too_many_tries"})
 """Refusals that are said at the field of the password."""
@@ -41,15 +43,20 @@ def count(request: HttpRequest) -> HttpResponse:
 @require_safe
 def inbox(request: HttpRequest) -> HttpResponse:
     """The home page: what waits for me, most urgent first, and one question beside it."""
-    found = inbox_of(request.user)
+    wanted_items = Wanted.of(request.GET)
+    found = inbox_of(request.user, wanted_items)
     items = found.items
     wanted = request.GET.get("item", "")
     item = next((item for item in items if f"{item.release.pk}/{item.key}" == wanted), items[0] if items else None)
     context = {
         "inbox": found,
+        "groups": found.groups,
+        "most": MOST if found.is_cut else 0,
+        "kinds": [(key, KINDS[key][1]) for key in ("approval", "sign_off", "checklist")],
+        "dues": [(key, label) for key, (label, _) in DUE.items()],
         "inbox_count": len(found.mine),
         "question": Question(item, request.user) if item else None,
-        "tabs": _tabs(found, "mine"),
+        "tabs": _tabs(found, wanted_items.whose),
     }
     return page_or_fragment(request, "approvals/inbox.html", "approvals/_pane.html", context)
 
@@ -63,8 +70,15 @@ def done(request: HttpRequest) -> HttpResponse:
 
 
 def _tabs(found: Inbox, current: str) -> list[dict[str, Any]]:
+    home = reverse("approvals:inbox")
+    counts = {"groups": len(found.of_groups), "asked": len(found.asked)}
+    narrowed = [
+        {"label": label, "url": home + found.wanted.address(whose=whose), "count": counts[whose] or "", "current": current == whose}
+        for whose, label in WHOSE.items()
+    ]
     return [
-        {"label": "Inbox", "url": reverse("approvals:inbox"), "count": len(found.mine) or "", "hot": True, "current": current == "mine"},
+        {"label": "Inbox", "url": home + found.wanted.address(whose="").rstrip("?"), "count": len(found.mine) or "", "hot": True, "current": current == ""},
+        *narrowed,
         {"label": "Decided by you", "url": reverse("approvals:done"), "current": current == "done"},
         {"label": "Stand-ins", "url": reverse("approvals:delegations")},
     ]
@@ -207,6 +221,13 @@ def _thanks(signed: signing.Signed, question: Question) -> str:
     return f"You {word} {question.item.title}."
 
 
+def _chosen(request: HttpRequest, form: DecisionForm | None, conflict: Conflict | None) -> str:
+    """What is chosen when the page comes: nothing, but what the reader has sent before or has just pressed in their inbox; it is not decided by that."""
+    if conflict is not None:
+        return ""
+    return form.chosen if form is not None else request.GET.get("choose", "")
+
+
 def _page(request: HttpRequest, attempt: Attempt, *, form: DecisionForm | None = None, conflict: Conflict | None = None, status: int = 200) -> HttpResponse:
     question = Question.of(attempt, request.user)
     approval = question.item.case.approval
@@ -218,6 +239,7 @@ def _page(request: HttpRequest, attempt: Attempt, *, form: DecisionForm | None =
         "fill_form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if only_fills else None,
         "form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if wants_form else None,
         "conflict": conflict,
+        "chosen": _chosen(request, form, conflict),
         "sends_mail": settings.RELORCH_MAIL,
         "inbox_count": len(found.mine),
         "next_item": next((item for item in found.mine if item.attempt.pk != attempt.pk), None),

@@ -12,8 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from approvals import delegating, reminding
+from approvals.inbox import inbox_of
 from approvals.models import Delegation, SignOff
-from approvals.querysets import inbox_of
 from releases.engine import Actor
 from releases.models import Attempt, Release
 from relorch.accounts.models import User

@@ -1,0 +1,168 @@
+"""The inbox of one person: what waits for them, in the order of its consequences, and what they want to see of it. A constant number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Q, QuerySet
+
+from approvals.querysets import Item, items_of, waiting
+from approvals.together import differs_by, sameness
+from releases.models import ActivityRun, Attempt, Release, RunPerson
+from releases.states import LIVE, Run
+from relorch.lib.look import KINDS
+
+MOST = 200
+"""Items that an inbox shows; who has more sees the most urgent ones, and is told so."""
+WHOSE = {"groups": "My groups", "asked": "You asked"}
+DUE: Mapping[str, tuple[str, Callable[[Item], bool]]] = {
+    "overdue": ("Overdue", lambda item: item.is_late),
+    "day": ("Within a day", lambda item: item.is_soon and not item.is_late),
+    "week": ("Within a week", lambda item: item.due_at is not None and item.due_at <= item.now + timedelta(days=7)),
+    "never": ("No deadline", lambda item: item.due_at is None),
+}
+_MOVING = (Run.QUEUED, Run.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of the inbox is shown, as the address says it; what it does not know it leaves out."""
+
+    whose: str = ""
+    process: str = ""
+    due: str = ""
+    kind: str = ""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Wanted:
+        """Read from the address."""
+        one = {name: known for name, known in (("whose", WHOSE), ("due", DUE), ("kind", KINDS)) if query.get(name) in known}
+        return cls(**{name: query[name] for name in one}, process=query.get("process", "")[:100])
+
+    @property
+    def narrows(self) -> bool:
+        """Whether a filter is set."""
+        return bool(self.process or self.due or self.kind)
+
+    def address(self, **other: str) -> str:
+        """The query of this with other choices."""
+        said = replace(self, **other)
+        return "?" + urlencode({name: value for name in ("whose", "process", "due", "kind") if (value := getattr(said, name))})
+
+    def takes(self, item: Item) -> bool:
+        """Whether the filters let it through."""
+        return self.process in ("", item.release.process.identifier) and (not self.due or DUE[self.due][1](item)) and self.kind in ("", item.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the list."""
+
+    item: Item
+    same: str
+    blocks: bool
+
+    @property
+    def can_be_picked(self) -> bool:
+        """Whether it may be decided together with others that ask the same."""
+        return self.item.is_mine and not differs_by(self.item)
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """What one person finds, most urgent first, and releases that need somebody."""
+
+    found: list[Item]
+    attention: list[Any]
+    moving: frozenset[int]
+    by_group: frozenset[int]
+    wanted: Wanted
+    reader: Any
+    is_cut: bool
+
+    @property
+    def mine(self) -> list[Item]:
+        """Everything that waits for the reader, whatever is shown."""
+        return [item for item in self.found if item.is_mine]
+
+    @property
+    def of_groups(self) -> list[Item]:
+        """What waits for the reader as one of a group."""
+        return [item for item in self.mine if item.attempt.run_id in self.by_group]
+
+    @property
+    def asked(self) -> list[Item]:
+        """What releases of the reader's own ask, of whomever."""
+        return [item for item in self.found if item.release.starter_id == self.reader.pk]
+
+    def blocks(self, item: Item) -> bool:
+        """Whether its release stands still until it is decided."""
+        return item.is_mine and item.attempt.root_id not in self.moving
+
+    @property
+    def groups(self) -> list[tuple[str, list[Row]]]:
+        """The items as the list shows them, without empty groups, in the order of their consequences."""
+        shown = [item for item in self._chosen() if self.wanted.takes(item)]
+        heads = ("Overdue", "Due within a day", "Blocks a release", "Waiting for you", "Opens later", "Others decide")
+        found: dict[str, list[Row]] = {head: [] for head in heads}
+        for item in shown:
+            found[self._head(item)].append(Row(item, sameness(item.attempt), self.blocks(item)))
+        return [(head, rows) for head, rows in found.items() if rows]
+
+    @property
+    def items(self) -> list[Item]:
+        """All that is shown, in that order."""
+        return [row.item for _, rows in self.groups for row in rows]
+
+    @property
+    def processes(self) -> list[tuple[str, str]]:
+        """What the filter by process offers."""
+        return sorted({(item.release.process.identifier, str(item.release.process)) for item in self.found}, key=lambda pair: pair[1].lower())
+
+    def _chosen(self) -> list[Item]:
+        return {"groups": self.of_groups, "asked": self.asked}.get(self.wanted.whose, self.found)
+
+    def _head(self, item: Item) -> str:
+        if item.answer == "not_yet_asked":
+            return "Opens later"
+        if not item.is_mine:
+            return "Others decide"
+        if item.is_late:
+            return "Overdue"
+        if item.is_soon:
+            return "Due within a day"
+        return "Blocks a release" if self.blocks(item) else "Waiting for you"
+
+
+def inbox_of(user: Any, wanted: Wanted | None = None) -> Inbox:
+    """Everything that waits for this person or that they asked; `wanted` says what of it is shown."""
+    wanted = wanted or Wanted()
+    attempts = list(_asked_of(user)[: MOST + 1])
+    items = items_of(attempts[:MOST], user)
+    roots = {item.attempt.root_id for item in items}
+    moving = ActivityRun.objects.filter(root_id__in=roots, state__in=_MOVING).order_by().values_list("root_id", flat=True)
+    named = RunPerson.objects.filter(run_id__in={item.attempt.run_id for item in items}, role=RunPerson.DECIDER, group__user=user)
+    by_group = named.order_by().values_list("run_id", flat=True)
+    return Inbox(items, list(needing_attention(user)), frozenset(moving), frozenset(by_group), wanted, user, len(attempts) > MOST)
+
+
+def waiting_count(user: Any) -> int:
+    """How many questions wait for this person."""
+    return sum(item.is_mine for item in items_of(_asked_of(user)[:MOST], user))
+
+
+def _asked_of(user: Any) -> QuerySet[Attempt]:
+    decides = ActivityRun.objects.waiting_for(user).order_by().values("pk")
+    return waiting().filter(Q(run__in=decides) | Q(run__release__starter=user))
+
+
+def needing_attention(user: Any) -> QuerySet[Release]:
+    """Running releases of this person's that stand until somebody chooses: a failure to decide on, an outcome unknown, on hold."""
+    stuck = ActivityRun.objects.filter(state__in=[Run.ON_HOLD, Run.INTERRUPTED]).values("root_id")
+    live = Release.objects.visible_to(user).filter(state__in=sorted(LIVE), parent_run=None)
+    found: QuerySet[Release] = live.filter(Q(pk__in=stuck) | Q(state="held")).select_related("process", "starter").order_by("-started_at")[:20]
+    return found
