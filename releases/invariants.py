@@ -182,6 +182,13 @@ _LOCKS = {
     "a lock belongs to the release and the tree of its owner": """
         SELECT l.id FROM releases_lock l LEFT JOIN releases_phaserun p ON p.id = l.phase_run_id LEFT JOIN releases_activityrun run ON run.id = l.run_id
         WHERE l.release_id <> coalesce(p.release_id, run.release_id) OR l.root_id <> coalesce(p.root_id, run.root_id)""",
+    "a place in line is kept only for what is alive": f"""
+        SELECT l.id, l.name FROM releases_lock l JOIN releases_release r ON r.id = l.release_id
+        LEFT JOIN releases_phaserun p ON p.id = l.phase_run_id LEFT JOIN releases_activityrun run ON run.id = l.run_id
+        WHERE l.state IN ('waiting', 'granted') AND (r.state NOT IN {_LIVE} OR p.closed_at IS NOT NULL OR run.state IN ({_CLOSED}))""",
+    "a name that is free has nobody in line whose release runs": """
+        SELECT l.id, l.name FROM releases_lock l JOIN releases_release r ON r.id = l.release_id WHERE l.state = 'waiting' AND r.state = 'running'
+            AND NOT EXISTS (SELECT FROM releases_lock other WHERE other.name = l.name AND other.state IN ('granted', 'held'))""",
 }
 
 INVARIANTS = tuple(Invariant(name, rows) for statements in (_ATTEMPTS, _RUNS, _PHASES, _RELEASES, _TREES, _LOCKS) for name, rows in statements.items())

@@ -20,6 +20,7 @@ from releases import states, wording
 from releases.models import ActivityRun, Release
 
 PAGE = 25
+MOST_COUNTED = 99
 VIEWS = {"active": "Active", "attention": "Needs attention", "finished": "Finished", "all": "All"}
 _STUCK = (states.Run.ON_HOLD, states.Run.INTERRUPTED)
 _BEGUN = (states.Run.QUEUED, states.Run.RUNNING, states.Run.WAITING, *_STUCK)
@@ -57,14 +58,19 @@ def in_view(releases: QuerySet[Release], view: str, user: Any) -> QuerySet[Relea
         return releases.filter(state__in=sorted(states.ENDED))
     if view == "all":
         return releases
-    live = releases.filter(state__in=["running", "held", "scheduled", "draft"] if view == "active" else ["running", "held"])
     if view == "active":
-        return live
+        return releases.filter(state__in=["running", "held", "scheduled", "draft"])
+    live = releases.filter(Q(state__in=["running", "held"]) | Q(state="scheduled", due_since__isnull=False))
     tree = ActivityRun.objects.filter(root_id=OuterRef("root_id"))
     late = tree.filter(state=states.Run.WAITING, attempts__state="waiting", attempts__due_at__lt=timezone.now())
-    return live.filter(
-        Q(Exists(tree.filter(state__in=_STUCK))) | Q(Exists(late)) | Q(root__in=ActivityRun.objects.waiting_for(user).values("root_id")) | Q(state="held")
-    )
+    asked = Q(root__in=ActivityRun.objects.waiting_for(user).values("root_id"))
+    return live.filter(Q(Exists(tree.filter(state__in=_STUCK))) | Q(Exists(late)) | asked | Q(state__in=["held", "scheduled"]))
+
+
+def counted(releases: QuerySet[Release]) -> tuple[int, str]:
+    """How many, as far as a tab says it, and how it says it: counting stops at 99."""
+    number = len(releases.order_by().values_list("pk", flat=True)[: MOST_COUNTED + 1])
+    return number, str(number) if number <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
 def filtered(releases: QuerySet[Release], asked: QueryDict) -> QuerySet[Release]:

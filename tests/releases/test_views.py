@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from processes import input_sets, publishing
 from processes.models import InputSet, Process
@@ -312,6 +314,21 @@ def test_views_search_and_filters(stuck: Release, owner: User) -> None:
     assert listed("view=all&starter=x&before=y&after=z&state=%27") == []
     part = client.get("/releases/?view=all", headers=FRAGMENT).content.decode()
     assert "<html" not in part
+
+
+def test_what_is_due_needs_attention_and_tabs_count_to_a_bound(stuck: Release, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = {"scheduled_for": timezone.now(), "expected_end": timezone.now() + timedelta(days=1)}
+    later = started(process_of(owner, *steps(1)), owner)
+    Release.objects.bulk_create(
+        Release(name=name, process=later.process, version=later.version, root_id=later.pk, state="scheduled", starter=owner, due_since=due, **at)
+        for name, due in (("Due", timezone.now()), ("Not yet", None))
+    )
+    said = client_of(owner).get("/releases/?view=attention").content.decode()
+    assert len(re.findall(r'id="release-\d+"', said)) == 2
+    assert "Due" in said
+    assert "Not yet" not in said
+    monkeypatch.setattr("releases.listing.MOST_COUNTED", 1)
+    assert '<span class="count count--hot">1+</span>' in client_of(owner).get("/releases/").content.decode()
 
 
 def test_the_list_goes_on_by_keyset(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
