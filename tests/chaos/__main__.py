@@ -1,6 +1,7 @@
 """`python -m tests.chaos [goal …] [--scale 1] [--seed N]`: chaos on an installation of its own; the last line counts what held.
 
-The sizes are those of a CI run; `--scale 5` (or RELORCH_CHAOS_SCALE) is the deep one of `make chaos`. Times fail only above scale 1, else they are reported. Traffic goes to 127.0.0.1 only. The seed is printed and
+The sizes are those of a CI run; `--scale 5` (or RELORCH_CHAOS_SCALE) is the deep one of `make chaos`. Times fail only above scale 1, else they are
+reported. Traffic goes to 127.0.0.1 only. The seed is printed and
 makes the choices of the killer the same again, not the timing of a machine.
 """
 

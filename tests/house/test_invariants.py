@@ -201,7 +201,10 @@ DEEP = float(os.environ.get("RELORCH_CHAOS_SCALE") or 0) > 1
 @pytest.mark.slow
 @pytest.mark.django_db
 def test_a_hundred_thousand_activities_are_looked_through(capsys: pytest.CaptureFixture[str]) -> None:
-    """The rows of one real release with a hundred activities, copied; in CI all of them, elsewhere a tenth. Then one is broken. The five seconds count in deep runs."""
+    """The rows of one real release with a hundred activities, copied; in CI all of them, elsewhere a tenth. Then one is broken.
+
+    The five seconds count in deep runs.
+    """
     copies = 999 if CI else 99
     first = running(*(noop(f"n{n}", *([f"n{n - 1}"] if n % 10 else [])) for n in range(99)), manual("ask"))
     with connection.cursor() as cursor:

@@ -1,7 +1,7 @@
 """S-01: what machines and people can do, in any order, against a small model without a database: what is refused, what everything then is, and the invariants.
 
-`RELORCH_MACHINE` says how many walks of how many steps (`12x15` unless set; `make chaos` sets `5000x40`). From 500 walks on, every legal pair of state and event
-must have been seen, and 95 % of the illegal ones tried and refused.
+`RELORCH_MACHINE` says how many walks of how many steps (`12x15` unless set; `make chaos` sets `5000x40`). From 500 walks on, every legal pair of state and
+event must have been seen, and 95 % of the illegal ones tried and refused.
 """
 
 from __future__ import annotations
