@@ -189,11 +189,11 @@ def policy_says_something_unknown(patch: pytest.MonkeyPatch, world: World) -> No
 
 
 def entitlement_raises(patch: pytest.MonkeyPatch, world: World) -> None:
-    patch.setattr(signing, "may_decide", broken)
+    patch.setattr(deciding, "best_entitlement", broken)
 
 
 def entitlement_says_something_unknown(patch: pytest.MonkeyPatch, world: World) -> None:
-    patch.setattr(signing, "may_decide", lambda *_: "probably")
+    patch.setattr(deciding, "best_entitlement", lambda *_: ("probably", None))
 
 
 def directory_is_down(patch: pytest.MonkeyPatch, world: World) -> None:
