@@ -21,7 +21,6 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from approvals.querysets import cases_of
-from processes.quorum import may_decide
 from releases.asking import owners_of
 from releases.models import Attempt, Release
 from releases.states import LIVE, Run
@@ -56,14 +55,15 @@ def _named(told: Told) -> Iterable[str]:
 
 
 def _deciders(told: Told) -> Iterable[str]:
-    """Who can decide now."""
+    """Who can decide now, for themselves or for somebody they stand in for (S19)."""
     attempt = told.attempt
     if attempt is None or attempt.state != Run.WAITING or attempt.run.release.state not in LIVE:
         return []
     case = cases_of([attempt])[attempt.pk]
     known = set().union(*(line.of for line in case.rule.lines)) if case.rule.lines else set()
     voted = {vote.person for vote in case.votes if not vote.stale}
-    return sorted(email for email in known if email not in voted and may_decide(case.rule, case.votes, email) == "yes")
+    known |= case.stand_ins(known)
+    return sorted(email for email in known if email not in voted and case.entitlement(email)[0] == "yes")
 
 
 def _asked_before(told: Told) -> Iterable[str]:
@@ -101,6 +101,8 @@ TABLE: Mapping[str, tuple[MailKind, People]] = {
     "comment.added": (MailKind.MENTION, _named),
     "comment.changed": (MailKind.MENTION, _named),
     "delegation.made": (MailKind.DELEGATION, _named),
+    "delegation.ended": (MailKind.DELEGATION, _named),
+    "sign_off.not_needed": (MailKind.SETTLED, _named),
     "approval.broken": (MailKind.ALARM, _named),
     "release.due": (MailKind.RELEASE, _named),
     "release.missed": (MailKind.RELEASE, _named),

@@ -117,6 +117,7 @@ def _settled(mail: Mail, release: Release, attempt: Attempt | None) -> Letter:
         "activity.aborted": "ended with its release",
         "activity.rejected": "rejected",
         "activity.expired": "not answered in time",
+        "sign_off.not_needed": "asked of other people now",
     }[mail.data["verb"]]
     by = _name(mail.data["actor"]) if mail.data.get("actor") not in ("", "relorch") else ""
     return Letter(
@@ -148,6 +149,15 @@ def _mention(mail: Mail, release: Release) -> Letter | None:
 
 def _delegation(mail: Mail) -> Letter:
     by = _name(mail.data.get("actor", ""))
+    if mail.data.get("verb") == "delegation.ended":
+        return Letter(
+            subject=f"{by} has ended a delegation",
+            title=f"{by} has ended a delegation",
+            lead="It was between you two. Nobody decides through it any more; what was decided stays.",
+            button="See who stands in for whom",
+            url=absolute("approvals:delegations"),
+            why="You get this because the delegation was yours, or you were named in it.",
+        )
     return Letter(
         subject=f"{by} lets you decide for them",
         title=f"{by} lets you decide for them",

@@ -11,13 +11,14 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from approvals import links
+from approvals import delegating, links
 from approvals.models import LinkToken, SignOff
 from releases import operating
 from releases.engine import Actor
 from relorch import posting, relay
 from relorch.audit.models import Event
 from relorch.models import Mail, Relayed
+from tests import factories
 from tests.approvals.test_views import World, client_of, packet_in
 from tests.mail.trap import Trap, link_in, texts, trapping
 
@@ -305,3 +306,19 @@ def test_a_token_is_nowhere_but_in_the_mail(trap: Trap, caplog: pytest.LogCaptur
             cursor.execute(f"SELECT count(*) FROM {table} t WHERE t::text LIKE %s", [f"%{token}%"])
             assert cursor.fetchone()[0] == 0, table
     assert LinkToken.objects.filter(hash=links.hash_of(token)).count() == 1
+
+
+def test_a_stand_in_is_asked_too_and_told_of_the_end(trap: Trap) -> None:
+    world = World()
+    deputy = factories.person("dora")
+    ann = Actor(world.ann.pk, world.ann.email, "page")
+    made = delegating.delegate(actor=ann, by=world.ann, person=world.ann, to=deputy)
+    mail_all()
+    assert any("/a/" in texts(message)[0] for message in trap.to("dora@example.com")), "the question of whom she stands in for"
+    delegating.end(actor=ann, by=world.ann, delegation=made)
+    mail_all()
+    assert "has ended a delegation" in str(trap.to("dora@example.com")[-1]["Subject"])
+    path = link_in(next(message for message in trap.to("dora@example.com") if "/a/" in texts(message)[0]))
+    dora = client_of(deputy)
+    dora.get(path)
+    assert dora.get("/a/", follow=True).status_code == 404, "her link is dead with the delegation (A-09)"
