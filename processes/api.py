@@ -151,6 +151,15 @@ class Processes(Resources):
             return document_answer(request, version.document, etag=f'"{version.hash}"')
         return Response(VersionWithDocumentShape(version).data, headers={"ETag": f'"{version.hash}"'})
 
+    @extend_schema(operation_id="processes_versions_restore", parameters=[IF_MATCH], request=None, responses=SavedShape)
+    def restore(self, request: Request, id: str, number: int) -> Response:
+        """An old version as the draft again; nothing is published by it."""
+        process = self._allowed(Permission.AUTHOR, "edit this process")
+        version = self._version(number)
+        revision = seen_revision(request, editing.revision_tag(process), process.revision)
+        saved = editing.write_draft(process, version.document, actor=request.user, expected_revision=revision, door="api")
+        return self._saved(saved, reading.parse(version.document), status=200)
+
     @extend_schema(operation_id="processes_versions_diff", responses=DifferenceShape)
     def difference(self, request: Request, id: str, before: int, after: int) -> Response:
         """What changed from one version to another, by meaning."""
@@ -236,6 +245,7 @@ routes = [
     re_path(rf"^processes/{_ID}/unarchive/$", Processes.as_view({"post": "unarchive"}), name="process-unarchive"),
     re_path(rf"^processes/{_ID}/versions/$", Processes.as_view({"get": "versions"}), name="process-versions"),
     re_path(rf"^processes/{_ID}/versions/(?P<number>[0-9]{{1,9}})/$", Processes.as_view({"get": "version"}), name="process-version"),
+    re_path(rf"^processes/{_ID}/versions/(?P<number>[0-9]{{1,9}})/restore/$", Processes.as_view({"post": "restore"}), name="process-version-restore"),
     re_path(
         rf"^processes/{_ID}/versions/(?P<before>[0-9]{{1,9}})/diff/(?P<after>[0-9]{{1,9}})/$", Processes.as_view({"get": "difference"}), name="process-diff"
     ),

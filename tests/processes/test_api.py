@@ -339,3 +339,18 @@ def test_a_person_in_a_browser_needs_the_forms_token(owner: User) -> None:
     refused = browser.post("/api/v1/processes/", json.dumps(factories.document("shop")), content_type="application/json")
     assert refused.status_code == 403
     assert not Process.objects.exists()
+
+
+def test_an_old_version_becomes_the_draft_again(as_owner: Api, as_teammate: Api, as_stranger: Api, process: Process) -> None:
+    address = "processes/standard/versions/1/restore/"
+    assert as_owner.post("processes/standard/publish/", {}, If_Match="*").status_code == 200
+    first = as_owner.get("processes/standard/draft/")
+    changed = as_owner.put("processes/standard/draft/", first.json() | {"name": "Another name"}, If_Match="*")
+    problem(as_stranger.post(address, If_Match="*"), 404, "not_found")
+    problem(as_teammate.post(address, If_Match="*"), 403, "not_allowed")
+    problem(as_owner.post("processes/standard/versions/7/restore/", If_Match="*"), 404, "not_found")
+    problem(as_owner.post(address, If_Match=first["ETag"]), 412, "stale")
+    assert as_owner.get("processes/standard/draft/").json()["name"] == "Another name"
+    assert as_owner.post(address, If_Match=changed["ETag"]).status_code == 200
+    assert as_owner.get("processes/standard/draft/").json()["name"] == first.json()["name"]
+    assert ProcessVersion.objects.filter(process=process).count() == 1
