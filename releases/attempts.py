@@ -24,6 +24,8 @@ from releases.states import Run
 from relorch.lib import faults
 
 POLL_AGAIN = timedelta(seconds=10)
+CONFIRMED_WITHIN = timedelta(seconds=60)
+"""What was told to stop and is not known to have ended after this is said to be possibly still running (semantics, abort)."""
 MOST_LOST = 5
 """S22: a lost `keyed` attempt is repeated at most this often, then a person decides."""
 
@@ -175,6 +177,23 @@ def confirm_stopped(claim: Claim) -> None:
             "UPDATE releases_attempt SET stop_confirmed_at = clock_timestamp() WHERE id = %s AND stop_asked_at IS NOT NULL AND stop_confirmed_at IS NULL",
             (claim.attempt,),
         )
+
+
+def note_unconfirmed(root: int) -> int:
+    """Attempts of this tree that were told to stop a minute ago and whose end nobody has confirmed: said once, as an event; they may still run."""
+    with locked(root) as work:
+        work.cursor.execute(
+            """
+            UPDATE releases_attempt a SET stop_noted_at = %s FROM releases_activityrun run
+            WHERE a.root_id = %s AND a.stop_asked_at < %s AND a.stop_confirmed_at IS NULL AND a.stop_noted_at IS NULL AND run.id = a.run_id
+            RETURNING a.release_id, run.key, a.number
+            """,
+            (work.at, root, work.at - CONFIRMED_WITHIN),
+        )
+        found = work.cursor.fetchall()
+        for release, key, number in found:
+            work.say("attempt.stop_not_confirmed", release, key, attempt=number)
+    return len(found)
 
 
 _LOST = """

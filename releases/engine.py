@@ -144,7 +144,8 @@ class Work:
         if not ends:
             return []
         self.load(end.run.release for end in ends)
-        endings = [self._ending(end) for end in ends]
+        before = self._tried_before(ends)
+        endings = [self._ending(end, before.get(end.run.id, 0)) for end in ends]
         unblocks = stepping.unblocked(self, ends, [ending for ending, _ in endings])
         self.cursor.execute(
             sql.STEP,
@@ -208,7 +209,15 @@ class Work:
             if found is not None:
                 self._note_ready([found.waiting])
 
-    def _ending(self, end: End) -> tuple[Run, float | None]:
+    def _tried_before(self, ends: Sequence[End]) -> dict[int, int]:
+        """Of runs that failed again: attempts that do not count for their retry policy, because a person or an earlier decision began anew since (S22)."""
+        again = [end.run.id for end in ends if end.state is Run.FAILED and end.number > 1]
+        if not again:
+            return {}
+        self.cursor.execute("SELECT id, tried_before FROM releases_activityrun WHERE id = ANY(%s)", (again,))
+        return dict(self.cursor.fetchall())
+
+    def _ending(self, end: End, before: int) -> tuple[Run, float | None]:
         """The state of the run after this end of its attempt, and the delay of the next attempt when policy grants one."""
         if end.state is Run.SUCCEEDED:
             return Run.SUCCEEDED, None
@@ -216,7 +225,7 @@ class Work:
             return Run.ON_HOLD, None
         activity = self.compiled(end.run.release).steps[end.run.key].activity
         if end.state is Run.FAILED:
-            delay = None if end.final else delay_before(activity.retry or Retry(), end.number + 1)
+            delay = None if end.final else delay_before(activity.retry or Retry(), end.number - before + 1)
             if delay is not None:
                 return Run.QUEUED, delay
             return {OnFailure.HOLD: Run.ON_HOLD, OnFailure.FAIL: Run.FAILED, OnFailure.IGNORE: Run.IGNORED}[activity.on_failure], None

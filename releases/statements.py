@@ -47,11 +47,13 @@ FROM claimed WHERE run.id = claimed.run_id AND run.state = 'queued'
 RETURNING claimed.id, run.id, run.release_id, run.root_id, run.phase_run_id, run.key, claimed.fence, claimed.number, claimed.key, claimed.lost, claimed.effect
 """
 
-# Ready runs get their attempt: queued, or claimed at once by the worker that made them ready.
+# Ready runs get their attempt: queued, or claimed at once by the worker that made them ready. Only a repetition by policy (`was` is queued) goes on with the
+# policy's count.
 QUEUE = """
 WITH moved AS (
     UPDATE releases_activityrun run
     SET state = CASE WHEN d.claim THEN 'running' ELSE 'queued' END, attempt_count = run.attempt_count + 1,
+        tried_before = CASE WHEN d.was = 'queued' THEN run.tried_before ELSE run.attempt_count END,
         met = CASE WHEN d.was = 'pending' THEN d.met ELSE run.met END,
         started_at = CASE WHEN d.claim THEN coalesce(run.started_at, %(at)s) ELSE run.started_at END,
         outcome = '', code = '', message = '', skipped_because = '', finished_at = NULL
@@ -92,24 +94,24 @@ WITH ended AS (
     FROM ended WHERE run.id = ended.run_id AND run.state = ended.was
     RETURNING ended.id AS attempt, run.id, run.release_id, run.root_id, run.phase_run_id, run.key, ended.number, ended.goes_on
 ), phases AS (
-    UPDATE releases_phaserun phase SET remaining = phase.remaining - d.n
-    FROM (SELECT phase_run_id, count(*) AS n FROM finished WHERE goes_on GROUP BY phase_run_id) d WHERE phase.id = d.phase_run_id
-    RETURNING phase.id, phase.release_id, phase.root_id, phase.key, phase.remaining, phase.decided, phase.closed_at IS NOT NULL AS is_closed,
-        phase.error <> '' AS is_broken
+    UPDATE releases_phaserun p SET remaining = p.remaining - d.n
+    FROM (SELECT phase_run_id, count(*) AS n FROM finished WHERE goes_on GROUP BY phase_run_id) d WHERE p.id = d.phase_run_id
+    RETURNING p.id, p.release_id, p.root_id, p.key, p.remaining, p.decided, p.closed_at IS NOT NULL AS is_closed,
+        p.error <> '' AS is_broken
 ), unblocked AS (
     SELECT d.release_id, d.key, d.go, d.lane, d.effect, count(*) AS n
     FROM json_to_recordset(%(unblocks)s::json) AS d(attempt bigint, release_id bigint, key text, go text, lane text, effect text)
     JOIN finished ON finished.attempt = d.attempt GROUP BY d.release_id, d.key, d.go, d.lane, d.effect
 ), counted AS (
-    UPDATE releases_activityrun run SET unmet = run.unmet - d.n,
+    UPDATE releases_activityrun run SET unmet = run.unmet - d.n, tried_before = run.attempt_count,
         state = CASE WHEN {goes} THEN d.go ELSE run.state END, attempt_count = run.attempt_count + {goes}::int,
         started_at = CASE WHEN {goes} AND d.go = 'running' THEN coalesce(run.started_at, %(at)s) ELSE run.started_at END,
         met = CASE WHEN {goes} THEN '{{}}' ELSE run.met END, code = CASE WHEN {goes} THEN '' ELSE run.code END,
         message = CASE WHEN {goes} THEN '' ELSE run.message END, skipped_because = CASE WHEN {goes} THEN '' ELSE run.skipped_because END
-    FROM unblocked d, releases_phaserun phase
-    WHERE run.release_id = d.release_id AND run.key = d.key AND run.state = 'pending' AND phase.id = run.phase_run_id
-    RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, run.unmet, run.state, run.attempt_count, d.lane, d.effect, phase.decided,
-        phase.skipped_because, phase.met
+    FROM unblocked d, releases_phaserun p
+    WHERE run.release_id = d.release_id AND run.key = d.key AND run.state = 'pending' AND p.id = run.phase_run_id
+    RETURNING run.id, run.release_id, run.root_id, run.phase_run_id, run.key, run.unmet, run.state, run.attempt_count, d.lane, d.effect, p.decided,
+        p.skipped_because, p.met
 ), tried AS (
     INSERT INTO releases_attempt (run_id, release_id, root_id, number, state, lane, key, fence, worker, lease_until, lost, effect, queued_at, started_at, code,
         message, bound_hash, seal)

@@ -11,7 +11,7 @@ from django.db import connection
 
 from releases import doorbell, evaluating, locking, scheduling
 from releases.aborting import abort_children
-from releases.attempts import Wait, claim_of, exchange, give_up_lost
+from releases.attempts import CONFIRMED_WITHIN, Wait, claim_of, exchange, give_up_lost, note_unconfirmed
 from releases.draining import worker_name
 from releases.engine import End, locked
 from releases.models import Attempt
@@ -25,6 +25,10 @@ MOST = 200
 _LOCK = 0x72656C6F  # one sweep at a time in the whole installation
 
 _LOST = "SELECT DISTINCT root_id FROM releases_attempt WHERE state = 'running' AND lease_until < clock_timestamp() LIMIT %s"
+_UNCONFIRMED = """
+SELECT DISTINCT root_id FROM releases_attempt
+WHERE stop_asked_at < clock_timestamp() - %s AND stop_confirmed_at IS NULL AND stop_noted_at IS NULL LIMIT %s
+"""
 _STIRRED = """
 (SELECT id FROM releases_release WHERE stirred_at < clock_timestamp() - interval '500 milliseconds' ORDER BY stirred_at LIMIT %(most)s)
 UNION
@@ -54,6 +58,7 @@ def sweep() -> int:
     try:
         faults.point("sweep.begun")
         found = each(_rows(_LOST, (MOST,)), give_up_lost)
+        found += each(_rows(_UNCONFIRMED, (CONFIRMED_WITHIN, MOST)), note_unconfirmed)
         found += each(_rows(_DUE, (MOST,)), come_due)
         found += each(_rows(scheduling.DUE, (MOST,)), scheduling.come_due)
         found += take_up_locks()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from releases import draining
+from releases import draining, tidying
 from releases import sweep as sweeping
 
 
@@ -24,3 +24,9 @@ def take_up_locks() -> None:
 def sweep() -> None:
     """The clock struck: find what the doorbell missed."""
     sweeping.sweep()
+
+
+@shared_task(name="releases.tasks.tidy", ignore_result=True)
+def tidy() -> None:
+    """Folders of releases that ended days ago go; in a worker that runs scripts, where the folders are."""
+    tidying.tidy()

@@ -26,6 +26,7 @@ RELORCH_EGRESS_ALLOW = environment.words("RELORCH_EGRESS_ALLOW")
 RELORCH_SANDBOX = environment.one_of("RELORCH_SANDBOX", ("auto", "required", "off"), "auto")
 RELORCH_GRACE = environment.whole("RELORCH_GRACE", 10, most=600)
 RELORCH_LEASE = environment.whole("RELORCH_LEASE", 30, least=3, most=600)
+RELORCH_KEEP_WORK = environment.whole("RELORCH_KEEP_WORK", 7, least=1, most=3650)  # days
 RELORCH_API_RATE = environment.whole("RELORCH_API_RATE", 6000)
 RELORCH_MODEL_URL = environment.address("RELORCH_MODEL_URL")  # an endpoint that speaks OpenAI's protocol; unset: texts are read by rules alone
 RELORCH_MODEL_NAME = environment.text("RELORCH_MODEL_NAME", "default")
@@ -150,6 +151,7 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "releases.tasks.sweep", "schedule": 1.0, "options": {"queue": "engine", "expires": 5}},
     "remind": {"task": "approvals.tasks.remind", "schedule": 2.0, "options": {"queue": "engine", "expires": 5}},
+    "tidy": {"task": "releases.tasks.tidy", "schedule": 3600.0, "options": {"queue": "scripts", "expires": 600}},
     "pulse": {"task": "relorch.tasks.pulse", "schedule": 2.0, "args": ["engine"], "options": {"queue": "engine", "expires": 5}},
     "pulse of scripts": {"task": "relorch.tasks.pulse", "schedule": 5.0, "args": ["scripts"], "options": {"queue": "scripts", "expires": 5}},
 }

@@ -46,6 +46,7 @@ class Attempt(models.Model):
     message = models.TextField(blank=True)
     stop_asked_at = models.DateTimeField(null=True)
     stop_confirmed_at = models.DateTimeField(null=True)
+    stop_noted_at = models.DateTimeField(null=True, help_text="When it was said that its stop had not been confirmed.")
     asked_at = models.DateTimeField(null=True)
     excludes_starter = models.BooleanField(db_default=False, help_text="Its approval leaves out the starter; the database refuses such a vote itself.")
     bound = OrderedJSONField(null=True, help_text="What the decision is about: the values that `binds` names.")
@@ -70,6 +71,11 @@ class Attempt(models.Model):
             models.Index(fields=["due_at"], name="attempt_due", condition=Q(state="waiting", due_at__isnull=False)),
             models.Index(fields=["notice_at"], name="attempt_to_remind", condition=Q(state="waiting", notice_at__isnull=False)),
             models.Index(fields=["poll_at"], name="attempt_to_poll", condition=Q(state="waiting", poll_at__isnull=False)),
+            models.Index(
+                fields=["stop_asked_at"],
+                name="attempt_not_confirmed",
+                condition=Q(stop_asked_at__isnull=False, stop_confirmed_at__isnull=True, stop_noted_at__isnull=True),
+            ),
             models.Index(fields=["root"], name="attempt_open", condition=Q(state__in=["queued", "running", "waiting"])),
         ]
 

@@ -35,6 +35,7 @@ class ActivityRun(models.Model):
     met = models.JSONField(default=dict)
     unmet = models.IntegerField(help_text="Activities it depends on that are not closed, and 1 while its phase is not decided.")
     attempt_count = models.PositiveIntegerField(default=0)
+    tried_before = models.PositiveIntegerField(default=0, db_default=0, help_text="Attempts before the first that the retry policy counts.")
     outputs = OrderedJSONField(default=dict)
     code = models.CharField(max_length=60, blank=True)
     message = models.TextField(blank=True)
