@@ -10,7 +10,7 @@ class ApprovalsConfig(AppConfig):
     def ready(self) -> None:
         """A release says whom it waits for and when what it asks has changed; only this app, which stands above, knows who may decide and who has."""
         from approvals.cases import deciders
-        from approvals.delegations import stands_in_for
+        from approvals.delegations import pairs_in_process, stands_in_for
         from approvals.staling import packet_changed
         from releases.rebinding import watch
         from releases.standins import provide
@@ -18,4 +18,4 @@ class ApprovalsConfig(AppConfig):
 
         provide_deciders(deciders)
         watch(packet_changed)
-        provide(stands_in_for)
+        provide(stands_in_for, pairs_in_process)

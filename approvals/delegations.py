@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.db.models import Q
+
 from approvals.models import Delegation
 from processes.standing_in import LONGEST_CHAIN
 from releases.models import Attempt
@@ -20,6 +22,12 @@ def pairs_for(attempts: Iterable[Attempt]) -> dict[int, frozenset[tuple[str, str
         )
         for attempt in attempts
     }
+
+
+def pairs_in_process(process: int) -> frozenset[tuple[str, str]]:
+    """The delegations that hold now on every question of this process, as (from, to) e-mail addresses; those of one question are about later."""
+    rows = Delegation.objects.holding().filter(Q(process=None) | Q(process=process), run=None)
+    return frozenset(rows.values_list("person__email", "delegate__email"))
 
 
 def stands_in_for(user: Any) -> list[StandIn]:

@@ -21,6 +21,7 @@ from releases import engine, overview
 from releases.asking import owner_rows
 from releases.engine import Actor, Move, Work
 from releases.flows import compiled
+from releases.meetable import problems_of_starter
 from releases.models import Release, RunPerson
 from releases.names import about_process, about_release, context_of
 from releases.states import Release as State
@@ -98,6 +99,12 @@ def _walk(root: Blueprint, path: tuple[str, ...], pins: dict[str, int]) -> list[
     return problems
 
 
+def _refuse_starters(release: Release, pins: Mapping[str, int]) -> None:
+    """Raises Invalid naming each decision that could never be taken if these people start it (S18)."""
+    if problems := problems_of_starter(release, pins.values()):
+        raise Invalid("cannot_start", "Somebody else must start this release.", problems)
+
+
 def shortened(name: str) -> str:
     """A release's name within what its column holds; the end tells releases apart, so the middle goes."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 61]}…{name[-60:]}"
@@ -149,11 +156,12 @@ def start(
 ) -> Release:
     """Start a release at once: inputs checked, versions of the whole tree pinned, runs created, what is ready begins (section 4).
 
-    `details` are the fields of `releases/overview.py`. Raises Invalid (inputs, details, recursion), Conflict (archived, never published, identifier taken).
+    `details` are the fields of `releases/overview.py`. Raises Invalid (inputs, details, recursion, S18), Conflict (archived, unpublished, identifier taken).
     """
     release = fresh(process, version or newest_version(process), starter, name)
     prepared = checked(release, given, describe(release, details or {}), form=form)
     release.inputs, release.variables, release.pins = prepared.inputs, prepared.variables, pins_of(release.version)
+    _refuse_starters(release, release.pins)
     with inserted(release, actor) as work:
         begin(work, release)
     return release
@@ -305,6 +313,8 @@ def moves_of_start(*, release: Release, actor: Actor, preview: bool = False, by_
         given = secrets.opened(release.inputs, context_of(release.root_id))
         prepared = values_for(release, compiled(release.version_id).flow.blueprint, given)
         pins = pins_of(release.version)
+        release.prepared_by = joined(release.prepared_by, actor)
+        _refuse_starters(release, pins)
     with engine.locked(release.pk, actor=actor, preview=preview) as work:
         now = Release.objects.get(pk=release.pk)
         if now.state not in STARTABLE:
@@ -330,7 +340,8 @@ _OF_A_START = ("state", "started_at", "due_since", "prepared_by", "inputs", "var
 
 def _row_of(release: Release) -> tuple[Any, ...]:
     """Everything of a release before its start that a start rests on."""
-    return (release.state, release.version_id, release.inputs, release.scheduled_for, release.auto_start, release.version_pinned, release.phase_owners)
+    told = (release.scheduled_for, release.auto_start, release.version_pinned, release.phase_owners, release.prepared_by)
+    return (release.state, release.version_id, release.inputs, *told)
 
 
 def change_draft(

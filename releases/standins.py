@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,18 @@ class StandIn:
 
 
 _providers: list[Callable[[Any], Sequence[StandIn]]] = []
+_pairs: list[Callable[[int], Collection[tuple[str, str]]]] = []
 
 
-def provide(stands_in_for: Callable[[Any], Sequence[StandIn]]) -> None:
+def provide(stands_in_for: Callable[[Any], Sequence[StandIn]], pairs: Callable[[int], Collection[tuple[str, str]]]) -> None:
     """Called once, by the app that keeps delegations."""
     _providers[:] = [stands_in_for]
+    _pairs[:] = [pairs]
+
+
+def pairs_in(process: int) -> frozenset[tuple[str, str]]:
+    """The delegations that hold now in every question of this process, as (from, to) e-mail addresses."""
+    return frozenset(pair for provider in _pairs for pair in provider(process))
 
 
 def people_of(user: Any) -> Q:
