@@ -144,7 +144,7 @@ class Work:
         if not ends:
             return []
         self.load(end.run.release for end in ends)
-        before = self._tried_before(ends)
+        before = stepping.tried_before(self, ends)
         endings = [self._ending(end, before.get(end.run.id, 0)) for end in ends]
         unblocks = stepping.unblocked(self, ends, [ending for ending, _ in endings])
         self.cursor.execute(
@@ -208,14 +208,6 @@ class Work:
                 self.appetite[unblock.step.lane] += 1
             if found is not None:
                 self._note_ready([found.waiting])
-
-    def _tried_before(self, ends: Sequence[End]) -> dict[int, int]:
-        """Of runs that failed again: attempts that do not count for their retry policy, because a person or an earlier decision began anew since (S22)."""
-        again = [end.run.id for end in ends if end.state is Run.FAILED and end.number > 1]
-        if not again:
-            return {}
-        self.cursor.execute("SELECT id, tried_before FROM releases_activityrun WHERE id = ANY(%s)", (again,))
-        return dict(self.cursor.fetchall())
 
     def _ending(self, end: End, before: int) -> tuple[Run, float | None]:
         """The state of the run after this end of its attempt, and the delay of the next attempt when policy grants one."""

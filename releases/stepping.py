@@ -124,3 +124,12 @@ def sorted_rows(rows: Iterable[tuple[Any, ...]]) -> Stepped:
             tried = None if attempt is None else Try(attempt, number, str(token))
             found.runs[release, key] = Counted(ref, tried, (run, release, root, phase, key, left, decided, because, met))
     return found
+
+
+def tried_before(work: Work, ends: Sequence[End]) -> dict[int, int]:
+    """Of runs that failed again: attempts that do not count for their retry policy, because a person or an earlier decision began anew since (S22)."""
+    again = [end.run.id for end in ends if end.state is Run.FAILED and end.number > 1]
+    if not again:
+        return {}
+    work.cursor.execute("SELECT id, tried_before FROM releases_activityrun WHERE id = ANY(%s)", (again,))
+    return dict(work.cursor.fetchall())
