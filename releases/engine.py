@@ -144,8 +144,7 @@ class Work:
         if not ends:
             return []
         self.load(end.run.release for end in ends)
-        before = stepping.tried_before(self, ends)
-        endings = [self._ending(end, before.get(end.run.id, 0)) for end in ends]
+        endings = list(map(self._ending, ends, stepping.tried_before(self, ends)))
         unblocks = stepping.unblocked(self, ends, [ending for ending, _ in endings])
         self.cursor.execute(
             sql.STEP,

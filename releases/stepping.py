@@ -126,10 +126,11 @@ def sorted_rows(rows: Iterable[tuple[Any, ...]]) -> Stepped:
     return found
 
 
-def tried_before(work: Work, ends: Sequence[End]) -> dict[int, int]:
-    """Of runs that failed again: attempts that do not count for their retry policy, because a person or an earlier decision began anew since (S22)."""
+def tried_before(work: Work, ends: Sequence[End]) -> list[int]:
+    """For each end: attempts that do not count for the retry policy, because a person or an earlier decision began anew since (S22); 0 where it asks not."""
     again = [end.run.id for end in ends if end.state is Run.FAILED and end.number > 1]
     if not again:
-        return {}
+        return [0] * len(ends)
     work.cursor.execute("SELECT id, tried_before FROM releases_activityrun WHERE id = ANY(%s)", (again,))
-    return dict(work.cursor.fetchall())
+    found = dict(work.cursor.fetchall())
+    return [found.get(end.run.id, 0) for end in ends]
