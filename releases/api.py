@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F
 from django.http import Http404, HttpResponse
 from django.urls import re_path
 from drf_spectacular.types import OpenApiTypes
@@ -16,8 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from processes.models import Process
-from processes.problems import Problem, did_you_mean
-from releases import making, operating, overview, planning, restarting, scheduling, trying
+from processes.problems import Problem
+from releases import finding, making, operating, overview, planning, restarting, scheduling, trying
 from releases.access import may_do, may_edit_draft, may_operate, may_reschedule, may_start
 from releases.detail import detail_of, summaries
 from releases.downstream import losers_of
@@ -122,7 +122,13 @@ class Releases(Resources):
             OpenApiParameter("identifier", OpenApiTypes.STR),
             OpenApiParameter("release_version", OpenApiTypes.STR, description="What goes out: digits and dots."),
             OpenApiParameter("colour", OpenApiTypes.STR),
-            OpenApiParameter("q", OpenApiTypes.STR, description="Part of the name, or the number."),
+            OpenApiParameter("q", OpenApiTypes.STR, description="Part of the name, identifier or process's name; a tag, a version, or the number."),
+            OpenApiParameter("version", OpenApiTypes.INT, description="The number of the process's version."),
+            OpenApiParameter("person", OpenApiTypes.STR, description="Who started or owns it, or owns or decides something in it: an e-mail address, or `me`."),
+            OpenApiParameter("value", OpenApiTypes.STR, description="What an input's value is or begins with; `name=value` looks at one input. Never secrets."),
+            OpenApiParameter("from", OpenApiTypes.STR, description="A day or a time: still open then, or begun later."),
+            OpenApiParameter("until", OpenApiTypes.STR, description="A day or a time: begun, planned or made before its end."),
+            OpenApiParameter("archived", OpenApiTypes.STR, enum=["false", "true", "any"], description="Those over for long; left out by default."),
             OpenApiParameter("parent", OpenApiTypes.INT, description="Only the children of this release."),
             OpenApiParameter("level", OpenApiTypes.INT, description="1: only releases that belong to no other."),
         ],
@@ -233,23 +239,10 @@ class Releases(Resources):
 
     def _filtered(self, request: Request) -> Any:
         wanted = request.query_params
-        rows = self.get_queryset()
-        if states := [word for text in wanted.getlist("state") for word in text.split(",") if word]:
-            unknown = [word for word in states if word not in set(State)]
-            if unknown:
-                said = [Problem("unknown_state", f'There is no state "{word}".{did_you_mean(word, list(State))}', "/state") for word in unknown]
-                raise Invalid("invalid", "The list cannot be filtered so.", said)
-            rows = rows.filter(state__in=states)
-        if "process" in wanted:
-            rows = rows.filter(process__identifier=wanted["process"])
-        if "starter" in wanted:
-            rows = rows.filter(starter=request.user) if wanted["starter"] == "me" else rows.filter(starter__email=wanted["starter"])
-        if text := wanted.get("q", "").strip():
-            is_number = text.isdecimal() and text.isascii() and len(text) <= MOST_DIGITS
-            rows = rows.filter(Q(name__icontains=text) | Q(pk=int(text)) if is_number else Q(name__icontains=text))
-        for name, column in (("tag", "tags__contains"), ("identifier", "identifier"), ("release_version", "release_version"), ("colour", "colour")):
-            if name in wanted:
-                rows = rows.filter(**{column: [wanted[name]] if name == "tag" else wanted[name]})
+        asked = wanted.dict() | {"state": ",".join(wanted.getlist("state"))}
+        if said := finding.wrong_in(asked):
+            raise Invalid("invalid", "The list cannot be filtered so.", said)
+        rows = finding.kept(finding.matching(self.get_queryset(), asked, request.user), asked.get("archived", ""))
         for name, column in (("parent", "parent_run__release"), ("level", "level")):
             if name in wanted:
                 number = wanted[name]
@@ -406,7 +399,7 @@ def _event(row: Event) -> dict[str, Any]:
     return {key: said[key] for key in ("sequence", "verb", "actor", "at", "door", "subject", "reason", "data")}
 
 
-MOST_DIGITS = 18
+MOST_DIGITS = finding.MOST_DIGITS
 _ID = rf"(?P<id>[0-9]{{1,{MOST_DIGITS}}})"
 _RUN = rf"^releases/{_ID}/activities/(?P<activity>[a-z][a-z0-9_]{{0,62}})"
 RELEASE_VERBS = ("start", "hold", "resume", "abort", "restart_from", "schedule", "reschedule", "cancel")

@@ -16,12 +16,12 @@ from django.utils import timezone
 
 from processes.models import Process, ProcessVersion
 from processes.versions import blueprint_of
-from releases import states, wording
+from releases import finding, states, wording
 from releases.models import ActivityRun, Release
 
 PAGE = 25
 MOST_COUNTED = 99
-VIEWS = {"active": "Active", "attention": "Needs attention", "finished": "Finished", "all": "All"}
+VIEWS = {"active": "Active", "attention": "Needs attention", "finished": "Finished", "all": "All", "archived": "Archived"}
 _STUCK = (states.Run.ON_HOLD, states.Run.INTERRUPTED)
 _BEGUN = (states.Run.QUEUED, states.Run.RUNNING, states.Run.WAITING, *_STUCK)
 _SETTLED = (states.Run.SUCCEEDED, states.Run.SKIPPED, states.Run.IGNORED)
@@ -54,10 +54,10 @@ def top(user: Any) -> QuerySet[Release]:
 
 def in_view(releases: QuerySet[Release], view: str, user: Any) -> QuerySet[Release]:
     """Those of one of the tabs."""
-    if view == "finished":
-        return releases.filter(state__in=sorted(states.ENDED))
+    if view in ("finished", "archived"):
+        return finding.kept(releases.filter(state__in=sorted(states.ENDED)), str(view == "archived").lower())
     if view == "all":
-        return releases
+        return finding.kept(releases, "false")
     if view == "active":
         return releases.filter(state__in=["running", "held", "scheduled", "draft"])
     live = releases.filter(Q(state__in=["running", "held"]) | Q(state="scheduled", due_since__isnull=False))
@@ -73,19 +73,14 @@ def counted(releases: QuerySet[Release]) -> tuple[int, str]:
     return number, str(number) if number <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
-def filtered(releases: QuerySet[Release], asked: QueryDict) -> QuerySet[Release]:
+def filtered(releases: QuerySet[Release], asked: QueryDict, user: Any) -> QuerySet[Release]:
     """What search and filters leave."""
-    if text := asked.get("q", "").strip():
-        number = text.upper().removeprefix("R-")
-        releases = releases.filter(
-            Q(name__icontains=text) | Q(process__name__icontains=text) | Q(pk=int(number) if number.isdecimal() and len(number) < 18 else None)
-        )
-    if process := asked.get("process"):
-        releases = releases.filter(process__identifier=process)
-    if state := asked.get("state"):
-        releases = releases.filter(state=state)
-    starter = asked.get("starter", "")
-    return releases.filter(starter_id=int(starter)) if starter.isdecimal() and len(starter) < 18 else releases
+    return finding.matching(releases, {name: asked.get(name, "") for name in finding.WORDS}, user)
+
+
+def more_asked(asked: QueryDict) -> int:
+    """How many of the less common filters are in use."""
+    return sum(1 for name in ("person", "version", "tag", "release_version", "value", "from", "until") if asked.get(name))
 
 
 def one_page(releases: QuerySet[Release], asked: QueryDict) -> tuple[list[Release], str, str]:

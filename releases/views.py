@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from releases import access, confirming, listing, operating, plan_pages, planning, plans, restarting, scheduling, states
+from releases import access, confirming, finding, listing, operating, plan_pages, planning, plans, restarting, scheduling, states
 from releases.activity_pages import VERBS, ActivityPage, lines_of
 from releases.models import LogChunk
 from releases.pages import Page, visible
@@ -40,14 +40,15 @@ def index(request: HttpRequest) -> HttpResponse:
     view = request.GET.get("view", "active")
     view = view if view in listing.VIEWS else "active"
     mine = listing.top(request.user)
-    releases, newer, older = listing.one_page(listing.filtered(listing.in_view(mine, view, request.user), request.GET), request.GET)
+    releases, newer, older = listing.one_page(listing.filtered(listing.in_view(mine, view, request.user), request.GET, request.user), request.GET)
     counts = {name: listing.counted(listing.in_view(mine, name, request.user)) for name in ("active", "attention")}
     context = {
         "rows": listing.rows_of(releases, request.user),
         "newer_url": newer,
         "older_url": older,
         "view": view,
-        "filters": any(request.GET.get(name) for name in ("q", "process", "state", "starter")),
+        "filters": any(request.GET.get(name) for name in finding.WORDS),
+        "more": listing.more_asked(request.GET),
         "now": timezone.now(),
         "tabs": [
             {

@@ -27,6 +27,7 @@ RELORCH_SANDBOX = environment.one_of("RELORCH_SANDBOX", ("auto", "required", "of
 RELORCH_GRACE = environment.whole("RELORCH_GRACE", 10, most=600)
 RELORCH_LEASE = environment.whole("RELORCH_LEASE", 30, least=3, most=600)
 RELORCH_KEEP_WORK = environment.whole("RELORCH_KEEP_WORK", 7, least=1, most=3650)  # days
+RELORCH_ARCHIVE_AFTER = environment.whole("RELORCH_ARCHIVE_AFTER", 365, least=1, most=36_500)  # days
 RELORCH_API_RATE = environment.whole("RELORCH_API_RATE", 6000)
 RELORCH_MODEL_URL = environment.address("RELORCH_MODEL_URL")  # an endpoint that speaks OpenAI's protocol; unset: texts are read by rules alone
 RELORCH_MODEL_NAME = environment.text("RELORCH_MODEL_NAME", "default")

@@ -1,0 +1,152 @@
+"""Find releases by anything: the same words on the page and in the API. What is archived is a question to the clock, not a state.
+
+A release is archived when its tree has been over for `RELORCH_ARCHIVE_AFTER` days by the database's clock. Nothing moves it and no job has to run; whatever is
+open or not started is never archived, and one that is retried comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import BooleanField, Exists, F, Func, JSONField, OuterRef, Q, QuerySet, TextField, Value
+from django.db.models.functions import Cast, Coalesce, Lower, Now
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.timezone import get_current_timezone, is_naive
+
+from processes.problems import Problem, did_you_mean
+from releases import states
+from releases.models import Release, RunPerson
+
+WORDS = ("q", "process", "version", "state", "starter", "person", "tag", "identifier", "release_version", "colour", "value", "from", "until")
+"""What can be asked for; together they must all fit."""
+MOST_DIGITS = 18
+_NUMBERS = ("version",)
+_TIMES = ("from", "until")
+_SAME = "(@ == $text || @ starts with $text || @ == $exact)"
+_ANY, _NAMED = f"$.* ? {_SAME}", f"$.keyvalue() ? (@.key == $name).value ? {_SAME}"
+
+
+def number_in(text: str) -> int | None:
+    """A number that a column can hold, written in plain digits; else None."""
+    return int(text) if text.isdecimal() and text.isascii() and len(text) <= MOST_DIGITS else None
+
+
+def time_in(text: str, *, end: bool = False) -> datetime | None:
+    """An instant, or a day in the reader's time zone (its end, for `until`); None for what is neither."""
+    try:
+        found = parse_datetime(text) if "T" in text or " " in text else None
+        if found is None and (day := parse_date(text)) is not None:
+            found = datetime(day.year, day.month, day.day) + timedelta(days=int(end))
+    except (ValueError, OverflowError):
+        return None
+    return found.replace(tzinfo=get_current_timezone()) if found is not None and is_naive(found) else found
+
+
+def wrong_in(asked: Mapping[str, str]) -> list[Problem]:
+    """Every word that cannot be understood, each at its place."""
+    said = []
+    for word in asked.get("state", "").split(","):
+        if word and word not in set(states.Release):
+            said.append(Problem("unknown_state", f'There is no state "{word}".{did_you_mean(word, list(states.Release))}', "/state"))
+    said += [Problem("wrong_type", f"{name} is a number.", f"/{name}") for name in _NUMBERS if asked.get(name) and number_in(asked[name]) is None]
+    said += [Problem("wrong_type", f"{name} is a day or a time.", f"/{name}") for name in _TIMES if asked.get(name) and time_in(asked[name]) is None]
+    if asked.get("archived", "") not in ("", "true", "false", "any"):
+        said.append(Problem("wrong_type", "archived is true, false or any.", "/archived"))
+    return said
+
+
+def matching(releases: QuerySet[Release], asked: Mapping[str, str], user: Any) -> QuerySet[Release]:
+    """Those that fit every word asked for. A word that cannot be understood fits nothing (`wrong_in` says it)."""
+    if wrong_in(asked):
+        return releases.none()
+    for name in WORDS:
+        if text := asked.get(name, "").strip():
+            releases = releases.filter(_condition(name, text, user))
+    return releases
+
+
+def _condition(name: str, text: str, user: Any) -> Q:
+    match name:
+        case "q":
+            return _text(text)
+        case "process":
+            return Q(process__identifier=text)
+        case "version":
+            return Q(version__number=number_in(text))
+        case "state":
+            return Q(state__in=[word for word in text.split(",") if word])
+        case "starter":
+            return _starter(text, user)
+        case "person":
+            return _takes_part(user.email if text == "me" else text)
+        case "tag":
+            return Q(tags__contains=[text])
+        case "value":
+            return Q(given_value(text))
+        case "from":
+            return Q(finished_at__gte=time_in(text)) | (Q(finished_at__isnull=True) & _begins(gte=time_in(text))) | Q(state__in=sorted(states.LIVE))
+        case "until":
+            return _begins(lt=time_in(text, end=True))
+    return Q(**{name: text})
+
+
+def _begins(**bound: Any) -> Q:
+    ((comparison, at),) = bound.items()
+    begun, planned = Q(**{f"started_at__{comparison}": at}), Q(**{f"scheduled_for__{comparison}": at})
+    made = Q(started_at__isnull=True, scheduled_for__isnull=True, **{f"created_at__{comparison}": at})
+    return begun | (Q(started_at__isnull=True) & planned) | made
+
+
+def _text(text: str) -> Q:
+    number = number_in(text.upper().removeprefix("R-"))
+    found = Q(name__icontains=text) | Q(identifier__icontains=text) | Q(process__name__icontains=text) | Q(release_version=text) | Q(tags__contains=[text])
+    return found if number is None else found | Q(pk=number)
+
+
+def _starter(text: str, user: Any) -> Q:
+    if text == "me":
+        return Q(starter=user)
+    number = number_in(text)
+    return Q(starter__email=text) if number is None else Q(starter_id=number)
+
+
+def _takes_part(email: str) -> Q:
+    named = RunPerson.objects.filter(release=OuterRef("pk"), user__email=email)
+    return Q(starter__email=email) | Q(owners__contains=[f"user:{email}"]) | Q(Exists(named))
+
+
+def given_value(text: str) -> Func:
+    """Whether an input's value is, or begins with, the text in any case; `name=value` looks at one input. A secret is an object and never fits."""
+    name, equals, value = text.partition("=")
+    said = (value if equals else text).strip().lower()
+    number = float(said) if said.replace(".", "", 1).removeprefix("-").isdecimal() and said.isascii() else None
+    known = {"text": said, "exact": {"true": True, "false": False}.get(said, number), "name": name.strip().lower()}
+    low = Cast(Lower(Cast(Cast(F("inputs"), JSONField()), TextField())), JSONField())
+    path = Func(Value(_NAMED if equals else _ANY), template="%(expressions)s::jsonpath")
+    return Func(low, path, Value(known, JSONField()), Value(True), function="jsonb_path_exists", output_field=BooleanField())
+
+
+def archived() -> Q:
+    """Those whose tree has been over for long enough."""
+    over = Q(root__state__in=sorted(states.ENDED))
+    since = Coalesce(F("root__finished_at"), F("root__expected_end"))
+    return over & Q(_Before(since, Now() - Value(timedelta(days=settings.RELORCH_ARCHIVE_AFTER))))
+
+
+class _Before(Func):
+    """`a < b`; null when one of them is."""
+
+    template = "(%(expressions)s)"
+    arg_joiner = " < "
+    output_field = BooleanField()
+
+
+def kept(releases: QuerySet[Release], which: str) -> QuerySet[Release]:
+    """`true`: the archived ones alone; `any`: all; else those that are not archived."""
+    if which == "any":
+        return releases
+    old = Release.objects.filter(archived(), pk=OuterRef("pk"))
+    return releases.filter(Exists(old)) if which == "true" else releases.filter(~Exists(old))

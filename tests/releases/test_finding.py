@@ -1,0 +1,108 @@
+"""Releases are found by anything that is known of them; what has been over for long is archived by the clock."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from processes.models import Process
+from releases.models import Release
+from relorch.accounts.models import User
+from tests import factories
+from tests.processes.conftest import Api
+from tests.releases.conftest import INPUTS, phases
+
+
+@pytest.fixture
+def people(db: None) -> dict[str, User]:
+    made = {name: factories.person(name) for name in ("olga", "steve", "sam")}
+    factories.group("qa", made["sam"])
+    factories.group("dev", made["olga"])
+    return made
+
+
+@pytest.fixture
+def shop(people: dict[str, User]) -> Process:
+    made = factories.process("shop", actor=people["olga"], owners=["user:olga@example.com"], inputs=INPUTS, phases=phases())
+    factories.version(made, actor=people["olga"])
+    factories.allow(people["steve"], "start", made)
+    return made
+
+
+@pytest.fixture
+def two(people: dict[str, User], shop: Process) -> list[int]:
+    """Spring by Steve, Autumn by Olga; drafts."""
+    spring = {"name": "Spring", "inputs": {"version": "1.5", "region": "eu", "api_key": "hunter2"}, "tags": ["mobile"], "release_version": "2026.4"}
+    autumn = {"name": "Autumn", "inputs": {"version": "2.0", "region": "us"}, "owners": ["user:steve@example.com"]}
+    answers = [Api(people[who]).post("releases/", {"process": "shop"} | body) for who, body in (("steve", spring), ("olga", autumn))]
+    assert [answer.status_code for answer in answers] == [201, 201], [answer.content for answer in answers]
+    return [answer.json()["id"] for answer in answers]
+
+
+def over(pk: int, days: int) -> None:
+    """As if it had been started and aborted so long ago, by the moves that the database allows."""
+    ago = timezone.now() - timedelta(days=days)
+    Release.objects.filter(pk=pk).update(state="running", started_at=ago)
+    Release.objects.filter(pk=pk).update(state="aborted", finished_at=ago)
+
+
+def test_everything_finds(people: dict[str, User], two: list[int], client: Any) -> None:
+    spring, autumn = two
+    client.force_login(people["steve"])
+    steve = Api(people["steve"])
+    tomorrow, yesterday = ((timezone.now() + timedelta(days=n)).date().isoformat() for n in (1, -1))
+    both = [autumn, spring]
+    none: list[int] = []
+    table: dict[str, list[int]] = {
+        "q=SPRI": [spring], f"q=r-{autumn}": [autumn], "q=mobile": [spring], "q=2026.4": [spring], "q=shop": both,
+        "value=1.5": [spring], "value=1.": [spring], "value=EU": [spring], "value=region=us": [autumn], "value=version=us": none,
+        "value=hunter2": none, "value=api_key=hunter2": none, "value=$secret": none, "value=%22)": none,
+        "person=steve@example.com": both, "person=me": both, "person=olga@example.com": [autumn], "starter=me": [spring],
+        "version=1": both, "version=2": none, "release_version=2026.4": [spring], "tag=mobile": [spring], "state=draft,running": both,
+        f"from={yesterday}&until={tomorrow}": both, f"from={tomorrow}": none, f"until={yesterday}": none, "value=1.5&tag=other": none,
+    }  # fmt: skip
+    for query, wanted in table.items():
+        assert [row["id"] for row in steve.get(f"releases/?{query}").json()["results"]] == wanted, query
+        page = client.get(f"/releases/?view=all&{query}").content.decode()
+        assert [pk for pk in both if f'id="release-{pk}"' in page] == wanted, query
+    assert Api(people["sam"]).get("releases/?value=1.5").json()["results"] == []
+
+
+@pytest.mark.parametrize("query", ["version=x", "from=yesterday", "until=2026-02-31", "archived=perhaps", "state=runing"])
+def test_what_cannot_be_understood_is_said_at_its_place(people: dict[str, User], query: str) -> None:
+    answer = Api(people["steve"]).get(f"releases/?{query}")
+    assert answer.status_code == 422
+    assert [one["place"] for one in answer.json()["problems"]] == [f"/{query.split('=')[0]}"]
+
+
+def test_archived_by_the_clock(people: dict[str, User], two: list[int], client: Any, settings: Any) -> None:
+    spring, autumn = two
+    client.force_login(people["steve"])
+
+    def listed(view: str) -> list[int]:
+        page = client.get(f"/releases/?view={view}").content.decode()
+        return [pk for pk in (autumn, spring) if f'id="release-{pk}"' in page]
+
+    def asked(query: str) -> list[int]:
+        return [row["id"] for row in Api(people["steve"]).get(f"releases/?{query}").json()["results"]]
+
+    over(spring, 366)
+    over(autumn, 364)
+    assert (listed("all"), listed("finished"), listed("archived")) == ([autumn], [autumn], [spring])
+    assert (asked(""), asked("archived=true"), asked("archived=any")) == ([autumn], [spring], [autumn, spring])
+    assert client.get(f"/releases/{spring}/").status_code == 200
+    settings.RELORCH_ARCHIVE_AFTER = 400
+    assert listed("archived") == []
+    settings.RELORCH_ARCHIVE_AFTER = 1
+    assert listed("archived") == [autumn, spring]
+
+
+def test_what_is_not_over_is_never_archived(people: dict[str, User], two: list[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE releases_release SET created_at = now() - interval '3 years' WHERE id = ANY(%s)", (two,))
+    assert Release.objects.filter(pk__in=two).count() == 2
+    assert Api(people["steve"]).get("releases/?archived=true").json()["results"] == []
