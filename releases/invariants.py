@@ -28,9 +28,9 @@ _ATTEMPTS = {
         WHERE run.state IN {_OPEN_ATTEMPT} AND a.id IS NULL
         UNION ALL SELECT run_id FROM releases_attempt WHERE state IN {_OPEN_ATTEMPT} GROUP BY run_id HAVING count(*) > 1""",
     "attempts of a run are counted, and numbered without a gap": """
-        SELECT run.id, run.attempt_count FROM releases_activityrun run LEFT JOIN (
-            SELECT run_id, count(*) AS number, min(number) AS first, max(number) AS last FROM releases_attempt GROUP BY run_id) a ON a.run_id = run.id
-        WHERE run.attempt_count <> coalesce(a.number, 0) OR a.first <> 1 OR a.last <> a.number""",
+        (SELECT id, attempt_count FROM releases_activityrun WHERE attempt_count <> 0
+        EXCEPT SELECT run_id, count(*) FROM releases_attempt GROUP BY run_id HAVING min(number) = 1 AND max(number) = count(*))
+        UNION ALL (SELECT run_id, count(*) FROM releases_attempt GROUP BY run_id EXCEPT SELECT id, attempt_count FROM releases_activityrun)""",
     "what runs has a fence, a worker and a lease": """
         SELECT id FROM releases_attempt WHERE state = 'running' AND (lease_until IS NULL OR fence < 1 OR worker = '' OR started_at IS NULL)""",
     "only what runs has a lease": "SELECT id, state FROM releases_attempt WHERE lease_until IS NOT NULL AND state <> 'running'",
@@ -144,9 +144,8 @@ _RELEASES = {
         SELECT r.id, r.state FROM releases_release r WHERE r.state IN ({_FINISHED}, 'cancelled', 'missed') AND NOT EXISTS (
             SELECT FROM audit_event e WHERE e.stream = 'release:' || r.root_id AND e.release_id = r.id AND e.verb = 'release.' || r.state)""",
     "a closed run says so in its release's stream": f"""
-        SELECT run.id, run.key FROM releases_activityrun run LEFT JOIN (
-            SELECT DISTINCT release_id, subject FROM audit_event WHERE verb LIKE 'activity.%') e ON e.release_id = run.release_id AND e.subject = run.key
-        WHERE run.state IN ({_CLOSED}) AND e.subject IS NULL""",
+        SELECT release_id, key FROM releases_activityrun WHERE state IN ({_CLOSED})
+        EXCEPT SELECT release_id, subject FROM audit_event WHERE verb LIKE 'activity.%'""",
     "a scheduled release has a time": "SELECT id FROM releases_release WHERE state = 'scheduled' AND (scheduled_for IS NULL OR expected_end IS NULL)",
 }
 
