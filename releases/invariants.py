@@ -186,7 +186,8 @@ _LOCKS = {
         LEFT JOIN releases_phaserun p ON p.id = l.phase_run_id LEFT JOIN releases_activityrun run ON run.id = l.run_id
         WHERE l.state IN ('waiting', 'granted') AND (r.state NOT IN {_LIVE} OR p.closed_at IS NOT NULL OR run.state IN ({_CLOSED}))""",
     "a name that is free has nobody in line whose release runs": """
-        SELECT l.id, l.name FROM releases_lock l JOIN releases_release r ON r.id = l.release_id WHERE l.state = 'waiting' AND r.state = 'running'
+        SELECT l.id, l.name FROM releases_lock l JOIN releases_release r ON r.id = l.release_id JOIN releases_release root ON root.id = r.root_id
+        WHERE l.state = 'waiting' AND r.state = 'running' AND root.stirred_at IS NULL
             AND NOT EXISTS (SELECT FROM releases_lock other WHERE other.name = l.name AND other.state IN ('granted', 'held'))""",
 }
 

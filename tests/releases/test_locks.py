@@ -9,6 +9,7 @@ import pytest
 
 from approvals.signing import sign_off
 from releases import doorbell, operating, restarting, sweep
+from releases.engine import Actor
 from releases.models import ActivityRun, Lock, Release
 from releases.states import Run
 from relorch.lib.errors import Conflict
@@ -233,9 +234,9 @@ def test_nobody_is_asked_while_an_approval_waits_for_its_lock() -> None:
     assert (run(first, "ok").code, run(second, "ok").code) == ("", "waiting_for_lock")
     assert list(ActivityRun.objects.waiting_for(boss).values_list("release_id", flat=True)) == [first.pk]
     with pytest.raises(Conflict, match="nobody is asked"):
-        sign_off(release=second.pk, activity="ok", person=boss, actor=ACTOR, decision="approve")
-    sign_off(release=first.pk, activity="ok", person=boss, actor=ACTOR, decision="approve")
+        sign_off(release=second.pk, activity="ok", person=boss, actor=Actor(boss.pk, boss.email, "page"), decision="approve")
+    sign_off(release=first.pk, activity="ok", person=boss, actor=Actor(boss.pk, boss.email, "page"), decision="approve")
     sweep.sweep()
     assert list(ActivityRun.objects.waiting_for(boss).values_list("release_id", flat=True)) == [second.pk]
-    sign_off(release=second.pk, activity="ok", person=boss, actor=ACTOR, decision="approve")
+    sign_off(release=second.pk, activity="ok", person=boss, actor=Actor(boss.pk, boss.email, "page"), decision="approve")
     assert fresh(second).state == "succeeded"

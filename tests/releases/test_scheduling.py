@@ -221,8 +221,8 @@ def test_peer_12_cancel_in_every_state_ends_in_cancelled_or_says_why_not(state: 
 
 def test_whoever_prepared_it_counts_as_its_starter() -> None:
     """S14: who edited the draft, who scheduled it, who started it; also in its children."""
-    olga, ann, bob, cleo = (factories.person(name) for name in ("olga", "ann", "bob", "cleo"))
-    process = published(blueprint(manual("ask", of=("user:ann@example.com",), approval={"exclude": ["starter"]})))
+    olga, ann, bob, cleo, dan = (factories.person(name) for name in ("olga", "ann", "bob", "cleo", "dan"))
+    process = published(blueprint(manual("ask", of=("user:ann@example.com", f"user:{dan.email}"), approval={"exclude": ["starter"]})))
     release = planning.save_draft(process=process, given={}, actor=ACTOR, starter=olga)
     from releases.engine import Actor
 
