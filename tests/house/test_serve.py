@@ -119,20 +119,22 @@ def test_a_taken_port_is_named(served: Served, tmp_path: Path) -> None:
 
 def test_stop_leaves_nothing_and_the_next_start_finds_everything(served: Served) -> None:
     """Last in this module."""
+    made = manage(served.home, "createsuperuser", "--noinput", DJANGO_SUPERUSER_EMAIL="stays@example.org", DJANGO_SUPERUSER_PASSWORD="correct horse")
+    assert made.returncode == 0, made.stderr
     processes = served.tree()
     assert served.stop() < 3 + 4
     assert served.process.returncode == 0, served.errors.read_text()
     assert not left(processes)
     again = Served(served.home)
     try:
-        token = manage(served.home, "create_token", "root@example.org")
+        token = manage(served.home, "create_token", "stays@example.org")
         assert token.returncode == 0, token.stderr
         processes = again.tree()
         again.process.send_signal(signal.SIGKILL)
         until(lambda: not left(processes), 5, "everything dies with a killed serve")
     finally:
         again.stop()
-    ended = manage(served.home, "create_token", "root@example.org")
+    ended = manage(served.home, "create_token", "stays@example.org")
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in served.errors.read_text()
 
