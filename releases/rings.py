@@ -1,7 +1,8 @@
 """Rings of those who wait for locks (S9a), found before they close. Pure.
 
-Who asks waits for the holder of the name and for everybody who asked before. A holder in turn waits for every request that must be granted before
-its phase or activity can close: those inside it, in children below it, and in what its activities depend on.
+Two things happen to each ticket, and they are not the same: it is granted, and later what it is for closes. A grant waits until the holder of the name
+and everybody who asked before has closed. A close waits for its own grant, and for the grant (not the close) of every request without which its phase
+or activity cannot close: those inside it, in children below it, and in what its activities depend on.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ class Ticket:
     """Activities of its release that are closed before its phase or activity can be."""
 
 
+_Event = tuple[Ticket, bool]
+"""A ticket, and whether it closes (else: is granted)."""
+
+
 def holds_up(waiting: Ticket, owner: Ticket) -> bool:
     """Whether the owner's phase or activity cannot close before this request is granted."""
     release = owner.path[0][0]
@@ -37,31 +42,38 @@ def ring(asking: Ticket, others: Iterable[Ticket]) -> list[Ticket]:
         by_name.setdefault(ticket.name, []).append(ticket)
     waiting = [ticket for ticket in known if not ticket.holds]
 
-    def next_of(ticket: Ticket) -> list[Ticket]:
-        found = [] if ticket.holds else [other for other in by_name[ticket.name] if other.id != ticket.id and (other.holds or other.place < ticket.place)]
-        return found + [other for other in waiting if other.id != ticket.id and holds_up(other, ticket)]
+    def next_of(event: _Event) -> list[_Event]:
+        ticket, closes = event
+        if closes:
+            return [(other, False) for other in waiting if other.id == ticket.id or holds_up(other, ticket)]
+        return [(other, True) for other in by_name[ticket.name] if other.id != ticket.id and (other.holds or other.place < ticket.place)]
 
-    return _way_back(asking, next_of)
+    return [] if asking.holds else _way_back((asking, False), next_of)
 
 
-def _way_back(start: Ticket, next_of: Callable[[Ticket], Sequence[Ticket]]) -> list[Ticket]:
-    """The shortest way from the start to itself."""
-    came_from: dict[int, tuple[Ticket, Ticket | None]] = {start.id: (start, None)}
+def _way_back(start: _Event, next_of: Callable[[_Event], Sequence[_Event]]) -> list[Ticket]:
+    """The tickets on the shortest way from the start to itself, each once."""
+    came_from: dict[tuple[int, bool], tuple[_Event, _Event | None]] = {_key(start): (start, None)}
     left = [start]
-    for ticket in left:
-        for other in next_of(ticket):
-            if other.id == start.id:
-                return _path(ticket, came_from)
-            if other.id not in came_from:
-                came_from[other.id] = other, ticket
+    for event in left:
+        for other in next_of(event):
+            if _key(other) == _key(start):
+                return _path(event, came_from)
+            if _key(other) not in came_from:
+                came_from[_key(other)] = other, event
                 left.append(other)
     return []
 
 
-def _path(last: Ticket, came_from: Mapping[int, tuple[Ticket, Ticket | None]]) -> list[Ticket]:
+def _key(event: _Event) -> tuple[int, bool]:
+    return event[0].id, event[1]
+
+
+def _path(last: _Event, came_from: Mapping[tuple[int, bool], tuple[_Event, _Event | None]]) -> list[Ticket]:
     path: list[Ticket] = []
-    at: Ticket | None = last
+    at: _Event | None = last
     while at is not None:
-        path.insert(0, at)
-        at = came_from[at.id][1]
+        if not path or path[0].id != at[0].id:  # its close, then its grant: one ticket
+            path.insert(0, at[0])
+        at = came_from[_key(at)][1]
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,12 +45,17 @@ def test_a_child_holds_up_what_is_around_it() -> None:
     assert not holds_up(Ticket(2, "us", False, 2, ((7, frozenset({"deep"})), (1, frozenset({"other"}))), frozenset()), outer)
 
 
-# Nothing comes after itself: the key of a ticket is never among its own needs.
-_TICKET = st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.sets(st.sampled_from("xyz"), min_size=1), st.sampled_from("xyz"))
-_TICKETS = st.lists(_TICKET.filter(lambda drawn: drawn[3] not in drawn[2]), max_size=7)
+def test_two_that_are_granted_together_need_no_order() -> None:
+    """Each must be granted before the other's phase closes; both are, once the first release is over."""
+    first = [held(1, "eu", 1, "x"), held(2, "us", 1, "x")]
+    eu = Ticket(3, "eu", False, 3, ((2, frozenset({"y"})),), frozenset({"x"}))
+    us = Ticket(4, "us", False, 4, ((2, frozenset({"x"})),), frozenset({"y"}))
+    assert ring(us, [*first, eu]) == []
 
 
-@pytest.mark.xfail(reason="a ring is sometimes seen where the model still finds a way: refused too early, never stuck; to be looked into", strict=False)
+_TICKETS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.sets(st.sampled_from("xyz"), min_size=1), st.sampled_from("xyz")), max_size=7)
+
+
 @given(_TICKETS)
 def test_it_stands_still_for_ever_exactly_if_there_is_a_ring(drawn: list[tuple[str, int, set[str], str]]) -> None:
     known: list[Ticket] = []

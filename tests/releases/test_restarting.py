@@ -45,7 +45,7 @@ from tests.releases.scenes import (
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = min(100, int(os.environ.get("RELORCH_PROPERTY_EXAMPLES", "50")))  # each is two whole releases
+EXAMPLES = min(200, int(os.environ.get("RELORCH_PROPERTY_EXAMPLES", "50")))  # each is two whole releases
 SEED = int(os.environ.get("RELORCH_PROPERTY_SEED", "20261128"))
 WHY: dict[str, Any] = {"actor": ACTOR, "reason": "a bad build"}
 
