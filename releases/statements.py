@@ -48,7 +48,7 @@ RETURNING claimed.id, run.id, run.release_id, run.root_id, run.phase_run_id, run
 """
 
 # Ready runs get their attempt: queued, or claimed at once by the worker that made them ready. Only a repetition by policy (`was` is queued) goes on with the
-# policy's count.
+# policy's count. Attempts are claimed in the order of their ids; `ORDER BY` makes it the order of the process, whatever join the planner takes.
 QUEUE = """
 WITH moved AS (
     UPDATE releases_activityrun run
@@ -66,7 +66,7 @@ INSERT INTO releases_attempt (run_id, release_id, root_id, number, state, lane, 
 SELECT id, release_id, root_id, attempt_count, CASE WHEN claim THEN 'running' ELSE 'queued' END, lane, gen_random_uuid(),
     CASE WHEN claim THEN 1 ELSE 0 END, CASE WHEN claim THEN %(worker)s ELSE '' END, CASE WHEN claim THEN %(at)s + %(lease)s END, 0, effect, %(at)s,
     CASE WHEN delay > 0 THEN %(at)s + delay * interval '1 second' END, CASE WHEN claim THEN %(at)s END, '', '', '', ''
-FROM moved
+FROM moved ORDER BY id
 RETURNING id, run_id, number, key
 """
 
@@ -118,7 +118,7 @@ WITH ended AS (
     SELECT id, release_id, root_id, attempt_count, state, lane, gen_random_uuid(), CASE state WHEN 'running' THEN 1 ELSE 0 END,
         CASE state WHEN 'running' THEN %(worker)s ELSE '' END, CASE state WHEN 'running' THEN %(at)s + %(lease)s END, 0, effect, %(at)s,
         CASE state WHEN 'running' THEN %(at)s END, '', '', '', ''
-    FROM counted WHERE state <> 'pending'
+    FROM counted WHERE state <> 'pending' ORDER BY id
     RETURNING id, run_id, number, key
 )
 SELECT 'end', id, release_id, root_id, phase_run_id, key, attempt, number, NULL::uuid, NULL::int, NULL::text, NULL::text, NULL::jsonb, NULL::bool, NULL::bool

@@ -197,8 +197,10 @@ def test_a_form_from_elsewhere_is_refused(stuck: Release, owner: User) -> None:
     assert Release.objects.get(pk=stuck.pk).state == "running"
 
 
-def test_the_poller_answers_only_what_changed(stuck: Release, owner: User) -> None:
+def test_the_poller_answers_only_what_changed(stuck: Release, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     client = client_of(owner)
+    now = timezone.now()
+    monkeypatch.setattr("django.utils.timezone.now", lambda: now)  # the page says "n minutes": what changes here must not be the clock
     address = f"/releases/{stuck.pk}/live/running/"
     first = client.get(address, headers=FRAGMENT)
     assert 'hx-target="#graph"' in first.content.decode()
