@@ -40,10 +40,10 @@ def _made(row: dict[str, Any]) -> ProcessVersion:
     try:
         with transaction.atomic():
             made = ProcessVersion.everything.create(**row)
+            # who wrote it stays who wrote it: the packet and the exclusion of authors look at the version that is executed
+            made.authors.set(row["resolves"].authors.all())
     except IntegrityError:  # somebody else has started the same at this moment
         return ProcessVersion.everything.get(resolves=row["resolves"], hash=row["hash"])
-    # who wrote it stays who wrote it: the packet and the exclusion of authors look at the version that is executed
-    made.authors.set(row["resolves"].authors.all())
     return made
 
 
@@ -60,18 +60,14 @@ def whole_blueprint(version: ProcessVersion) -> tuple[Blueprint, dict[str, Given
 def _stored(names: list[str]) -> dict[str, StoreActivity]:
     """By what `uses` says. Raises Invalid naming what is not there."""
     keys = {name: store_key(name) for name in names}
-    numbered = {
-        (row.template.identifier, row.number): row
-        for row in TemplateVersion.objects.select_related("template").filter(template__identifier__in={key[0] for key in keys.values() if key})
-    }
-    newest: dict[str, TemplateVersion] = {}
-    for row in numbered.values():
-        if row.template.identifier not in newest or row.number > newest[row.template.identifier].number:
-            newest[row.template.identifier] = row
+    rows = TemplateVersion.objects.filter(template__identifier__in={key[0] for key in keys.values() if key}).order_by("number")
+    known: dict[tuple[str, int | None], int] = {}
+    for identifier, number, pk in rows.values_list("template__identifier", "number", "pk"):
+        known[identifier, number] = known[identifier, None] = pk
+    documents = dict(rows.filter(pk__in={known[key] for key in keys.values() if key in known}).values_list("pk", "document"))
     found: dict[str, StoreActivity] = {}
     for name, key in keys.items():
-        wanted = None if key is None else newest.get(key[0]) if key[1] is None else numbered.get((key[0], key[1]))
-        read = reading.parse(wanted.document).blueprint if wanted else None
+        read = reading.parse(documents[known[key]]).blueprint if key in known else None
         if not isinstance(read, StoreActivity):
             raise Invalid("unknown_store_activity", f'There is no activity "{name}" in the store.')
         found[name] = read
@@ -79,5 +75,6 @@ def _stored(names: list[str]) -> dict[str, StoreActivity]:
 
 
 def _rows(names: list[str]) -> list[TemplateVersion]:
-    rows = TemplateVersion.objects.filter(template__identifier__in=names, template__archived_at=None).select_related("template")
+    # what is archived is not newly used, and what refers to it goes on
+    rows = TemplateVersion.objects.filter(template__identifier__in=names).select_related("template").defer("document")
     return list(rows.order_by("template_id", "-number").distinct("template_id"))

@@ -102,6 +102,7 @@ class _Store(Mapping[tuple[str, int | None], StoreActivity]):
 
     def __init__(self, actor: Any) -> None:
         self._templates = ActivityTemplate.objects.all() if actor is None else ActivityTemplate.objects.visible_to(actor)
+        self._read: dict[int, StoreActivity] = {}
 
     @cached_property
     def _keys(self) -> dict[tuple[str, int | None], int]:
@@ -112,7 +113,10 @@ class _Store(Mapping[tuple[str, int | None], StoreActivity]):
         return found
 
     def __getitem__(self, key: tuple[str, int | None]) -> StoreActivity:
-        return cast(StoreActivity, reading.parse(TemplateVersion.objects.get(pk=self._keys[key]).document).blueprint)
+        pk = self._keys[key]
+        if pk not in self._read:
+            self._read[pk] = cast(StoreActivity, reading.parse(TemplateVersion.objects.get(pk=pk).document).blueprint)
+        return self._read[pk]
 
     def __iter__(self) -> Iterator[tuple[str, int | None]]:
         return iter(self._keys)
