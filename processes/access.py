@@ -68,3 +68,8 @@ def may_change_template(user: Any, template: Any) -> bool:
     if not user.is_active:
         return False
     return bool(user.is_superuser or template.created_by_id == user.pk or (template.shared and may_create(user)))
+
+
+def may_unshare_template(user: Any, template: Any) -> bool:
+    """Whether this person may take a shared activity of the store from everybody else: whoever made it, or an administrator; None is a command."""
+    return bool(user is None or user.is_superuser or template.created_by_id == user.pk)

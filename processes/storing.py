@@ -12,19 +12,20 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 
 from processes import reading
+from processes.access import may_unshare_template
 from processes.blueprint import Blueprint, StoreActivity
-from processes.models import ActivityTemplate, DraftActivity, ProcessVersion, TemplateUse, TemplateVersion
+from processes.models import ActivityTemplate, DraftActivity, Process, ProcessVersion, TemplateUse, TemplateVersion
 from processes.problems import Problem, did_you_mean, errors
 from processes.soundness import problems_of_store_activity
 from processes.soundness.checking import store_key
 from processes.store_scope import uses_of
 from processes.surroundings import world
 from relorch.audit.chain import Happening, note
-from relorch.lib.errors import Conflict, Invalid
+from relorch.lib.errors import Conflict, Invalid, NotAllowed
 from relorch.lib.preconditions import Stale, etag
 
 SHIPPED = Path(__file__).parent / "store"
-LONGEST_NAME = 200
+LONGEST = {"name": 200, "category": 100}
 
 
 def revision_tag(template: ActivityTemplate) -> str:
@@ -37,8 +38,9 @@ def readable(found: reading.Reading) -> dict[str, Any]:
     problems = list(found.problems)
     if isinstance(found.blueprint, Blueprint):
         problems += found.located([Problem("bad_kind", "This is a process; an activity of the store says kind: Activity.", "/kind")])
-    elif found.blueprint is not None and len(found.blueprint.name) > LONGEST_NAME:
-        problems += found.located([Problem("too_long", f"A name has at most {LONGEST_NAME} characters.", "/name")])
+    elif found.blueprint is not None:
+        long = [key for key, most in LONGEST.items() if len(getattr(found.blueprint, key)) > most]
+        problems += found.located(Problem("too_long", f"A {key} has at most {LONGEST[key]} characters.", f"/{key}") for key in long)
     if errors(problems) or not isinstance(found.blueprint, StoreActivity):
         raise Invalid("unreadable", "The document cannot be read.", problems)
     return reading.document(found.blueprint)
@@ -70,11 +72,18 @@ def create(found: reading.Reading, *, actor: Any, shared: bool = True, note_text
 
 
 def write(
-    template: ActivityTemplate, found: reading.Reading, *, actor: Any, expected_revision: int | None = None, note_text: str = "", door: str = "page"
+    template: ActivityTemplate,
+    found: reading.Reading,
+    *,
+    actor: Any,
+    expected_revision: int | None = None,
+    shared: bool | None = None,
+    note_text: str = "",
+    door: str = "page",
 ) -> ActivityTemplate:
-    """Replace it; what is sound is its next version. What changes nothing is no edit.
+    """Replace it, and share it or not where `shared` says so; what is sound is its next version. What changes nothing is no edit.
 
-    Raises Invalid (unreadable, another id), Stale (not the revision any more), Conflict (archived).
+    Raises Invalid (unreadable, another id), Stale (not the revision any more), Conflict (archived), NotAllowed (as `share`).
     """
     document = readable(found)
     if document["id"] != template.identifier:
@@ -84,6 +93,8 @@ def write(
         locked = _locked(template, expected_revision)
         if locked.archived_at:
             raise Conflict("archived", "An archived activity is not edited; take it out of the archive first.", state="archived")
+        if shared is not None and shared != locked.shared:
+            _share(locked, shared, actor=actor, door=door)
         if locked.document != document:
             locked.document, locked.revision, locked.updated_by, locked.updated_at = document, locked.revision + 1, actor, Now()
             for key, value in _columns(document).items():
@@ -96,13 +107,19 @@ def write(
 
 
 def share(template: ActivityTemplate, shared: bool, *, actor: Any, door: str = "page") -> ActivityTemplate:
-    """Show it to everybody, or only to who made it. Processes that use it go on."""
+    """Show it to everybody, or only to who made it. Processes that use it go on. Raises NotAllowed where somebody else would take it from everybody."""
     with transaction.atomic():
         locked = _locked(template, None)
-        locked.shared = shared
-        locked.save(update_fields=["shared"])
-        _record(locked, "template.shared" if shared else "template.unshared", actor=actor, door=door)
+        _share(locked, shared, actor=actor, door=door)
     return locked
+
+
+def _share(locked: ActivityTemplate, shared: bool, *, actor: Any, door: str) -> None:
+    if not shared and not may_unshare_template(actor, locked):
+        raise NotAllowed("not_allowed", "Only who made this activity, or an administrator, may take it from everybody else.")
+    locked.shared = shared
+    locked.save(update_fields=["shared"])
+    _record(locked, "template.shared" if shared else "template.unshared", actor=actor, door=door)
 
 
 def put_away(template: ActivityTemplate, away: bool, *, actor: Any, reason: str = "", door: str = "page") -> ActivityTemplate:
@@ -122,20 +139,24 @@ def delete(template: ActivityTemplate, *, actor: Any, door: str = "page") -> Non
     """Gone for good, which only an activity without versions can be. Raises Conflict saying by what it is used."""
     with transaction.atomic():
         locked = _locked(template, None)
-        if used := used_by(locked):
+        if used := used_by(locked, actor):
             raise Conflict("referenced", f"“{locked}” cannot be deleted: {'; '.join(used)}. It can be archived.", state="referenced", by=used)
         _record(locked, "template.deleted", actor=actor, door=door)
         locked.delete()
 
 
-def used_by(template: ActivityTemplate) -> list[str]:
-    """What keeps it from being deleted, in words."""
+def used_by(template: ActivityTemplate, actor: Any) -> list[str]:
+    """What keeps it from being deleted, in words that name nothing the asker may not see (None: all of it)."""
+    visible = Process.objects.all() if actor is None else Process.objects.visible_to(actor)
     found = []
-    versions = template.uses.select_related("version__process").order_by("version__process__identifier", "version__number")
+    uses, drafts = template.uses.all(), drafts_using(template)
+    versions = uses.filter(version__process__in=visible).select_related("version__process").order_by("version__process__identifier", "version__number")
     if names := list(dict.fromkeys(str(use.version) for use in versions)):
         found.append(f"{', '.join(names[:20])} {'use it' if len(names) > 1 else 'uses it'}")
-    if names := sorted(set(drafts_using(template).values_list("process__identifier", flat=True))):
+    if names := sorted(set(drafts.filter(process__in=visible).values_list("process__identifier", flat=True))):
         found.append(f"the draft{'s' if len(names) > 1 else ''} of {', '.join(names[:20])} {'use it' if len(names) > 1 else 'uses it'}")
+    if uses.exclude(version__process__in=visible).exists() or drafts.exclude(process__in=visible).exists():
+        found.append("a process that you may not see uses it")
     if not found and (count := template.versions.count()):
         found.append(f"it has {count} published version{'s' if count > 1 else ''}")
     return found

@@ -171,7 +171,7 @@ class ActivityTemplates(Resources):
     def _answer(self, template: ActivityTemplate, read: reading.Reading, *, status: int = 200) -> Response:
         shown: Any = self.get_queryset().get(pk=template.pk)
         shown.problems = [problem.as_dict() for problem in storing.problems_in(read, actor=self.request.user)]
-        shown.used_by = storing.used_by(template)
+        shown.used_by = storing.used_by(template, self.request.user)
         return Response(TemplateDetailShape(shown).data, status=status, headers={"ETag": storing.revision_tag(shown)})
 
 

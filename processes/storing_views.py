@@ -14,7 +14,7 @@ from django.urls import path, re_path, reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from processes import reading, storing
-from processes.access import may_change_template, may_create
+from processes.access import may_change_template, may_create, may_unshare_template
 from processes.blueprint import StoreActivity
 from processes.models import ActivityTemplate, Process
 from processes.paging import page_of
@@ -125,13 +125,13 @@ def edit(request: HttpRequest, id: str) -> HttpResponse:
     template = _changeable(request, id)
     initial = {"source": yaml_text(template.document), "shared": template.shared, "revision": template.revision}
     form = TemplateForm(request.POST or None, initial=initial)
+    form.fields["shared"].disabled = template.shared and not may_unshare_template(request.user, template)
     if request.method != "POST" or not form.is_valid():
         return _edit(request, form, template, status=422 if request.method == "POST" else 200)
     read = reading.read(form.cleaned_data["source"])
     try:
-        saved = storing.write(template, read, actor=request.user, expected_revision=form.cleaned_data["revision"], note_text=form.cleaned_data["note"])
-        if saved.shared != form.cleaned_data["shared"]:
-            storing.share(saved, form.cleaned_data["shared"], actor=request.user)
+        data = form.cleaned_data
+        saved = storing.write(template, read, actor=request.user, expected_revision=data["revision"], shared=data["shared"], note_text=data["note"])
     except (Invalid, Conflict) as refused:
         return _refused(request, form, template, refused)
     return _saved(request, saved)

@@ -14,6 +14,8 @@ from processes.problems import errors
 from processes.store_scope import scoped
 from relorch.accounts.models import User
 from relorch.audit import chain
+from relorch.lib.errors import NotAllowed
+from tests import factories
 from tests.processes.conftest import Api
 from tests.processes.test_api import problem
 from tests.releases.driving import run_on, started
@@ -114,6 +116,16 @@ def test_a_question_to_people_shows_what_was_given(owner: User) -> None:
     assert attempt.bound == {"given.what": "version 2"}
 
 
+def test_what_refers_to_an_archived_one_still_starts_with_its_newest(owner: User) -> None:
+    template = stored(actor=owner)
+    process = using(owner, "echo")
+    storing.put_away(template, True, actor=owner)
+    release = started(process, owner, word="still")
+    run_on(release)
+    assert run(release, "step").outputs == {"said": "still x1"}
+    assert ProcessVersion.everything.get(pk=release.version_id).authors.get() == owner
+
+
 def test_what_does_not_fit_fails_the_activity_and_says_why(owner: User) -> None:
     stored()
     release = started(using(owner, "echo@1", **{"with": {"what": "a", "times": "${{ inputs.word }}"}}), owner, word="many")
@@ -192,7 +204,16 @@ def test_two_editors_never_lose_work(as_owner: Api) -> None:
     problem(as_owner.put("activity_templates/echo/", echo(name="Two"), If_Match=made["ETag"]), 412, "stale")
 
 
-@pytest.mark.parametrize("document", [{"kind": "Activity"}, {"id": "x", "phases": []}, {**ECHO, "nonsense": 1}, {**ECHO, "activity": {"id": "own"}}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"kind": "Activity"},
+        {"id": "x", "phases": []},
+        {**ECHO, "nonsense": 1},
+        {**ECHO, "activity": {"id": "own"}},
+        {**ECHO, "category": "x" * 101, "name": "x" * 201},
+    ],
+)
 def test_what_cannot_be_read_is_not_stored(as_owner: Api, document: dict[str, Any]) -> None:
     assert as_owner.post("activity_templates/", document).status_code == 422
     assert ActivityTemplate.objects.count() == 0
@@ -226,6 +247,11 @@ def test_delete_is_refused_while_used_saying_by_what(as_owner: Api, owner: User)
     refused = problem(as_owner("DELETE", "activity_templates/echo/"), 409, "referenced")
     assert f"{process.identifier} v1 uses it" in refused["detail"]
     assert f"the draft of {process.identifier} uses it" in refused["detail"]
+    as_cleo = Api(factories.person("cleo", author=True))
+    unseen = problem(as_cleo("DELETE", "activity_templates/echo/"), 409, "referenced")
+    assert process.identifier not in str(unseen), "whoever may not see the process learns only that there is one"
+    assert "a process that you may not see uses it" in unseen["detail"]
+    assert process.identifier not in as_cleo.get("activity_templates/echo/").content.decode()
     assert as_owner.post("activity_templates/echo/archive/", {"reason": "old"}).json()["archived_at"]
     assert as_owner.get("activity_templates/").json()["results"] == []
     release = started(process, owner, word="still")
@@ -262,6 +288,15 @@ def test_every_change_is_an_event(owner: User) -> None:
     storing.share(template, False, actor=owner)
     found = chain.verify(f"template:{template.pk}")
     assert (found.events, found.broken_at) == (3, None)
+
+
+def test_only_who_made_it_takes_it_from_everybody_else(owner: User) -> None:
+    template, cleo = stored(actor=owner), factories.person("cleo", author=True)
+    with pytest.raises(NotAllowed):
+        storing.write(template, reading.parse(echo(name="Hers")), actor=cleo, shared=False)
+    template.refresh_from_db()
+    assert (template.shared, template.name) == (True, ""), "nothing of it is kept"
+    assert not storing.write(template, reading.parse(echo(name="Mine")), actor=owner, shared=False).shared
 
 
 def test_the_list_costs_the_same_for_many(as_owner: Api, django_assert_max_num_queries: Any) -> None:

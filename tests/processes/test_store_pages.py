@@ -13,6 +13,7 @@ from processes import storing
 from processes.models import ActivityTemplate
 from processes.writing import yaml_text
 from relorch.accounts.models import User
+from tests import factories
 from tests.processes.test_store import ECHO, echo, stored, using
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +64,16 @@ def test_make_change_and_mend(page: Client) -> None:
     stale = page.post(f"{STORE}echo/edit/", {"source": yaml_text(echo(name="Three")), "revision": template.revision})
     assert stale.status_code == 412
     assert "Three" in stale.content.decode()
+
+
+def test_another_author_changes_it_and_leaves_it_shared(page: Client, owner: User) -> None:
+    stored(actor=owner)
+    cleo = client_of(factories.person("cleo", author=True))
+    assert "disabled" in str(cleo.get(f"{STORE}echo/edit/").context["form"]["shared"])
+    assert cleo.post(f"{STORE}echo/edit/", {"source": yaml_text(echo(name="Hers"))}).status_code == 302
+    assert ActivityTemplate.objects.values_list("shared", "name").get() == (True, "Hers")
+    assert page.post(f"{STORE}echo/edit/", {"source": yaml_text(echo(name="Mine"))}).status_code == 302
+    assert ActivityTemplate.objects.values_list("shared", "name").get() == (False, "Mine")
 
 
 def test_archive_and_delete(page: Client, owner: User) -> None:
