@@ -80,7 +80,7 @@ class SaveForm(forms.Form):
 
     yaml = forms.CharField(label="Process file", strip=False, widget=forms.Textarea({"rows": 18, "class": "textarea mono", "spellcheck": "false"}))
     into = forms.ModelChoiceField(queryset=Process.objects.none(), to_field_name="identifier", required=False, label="Save as", empty_label="A new process")
-    revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, person: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

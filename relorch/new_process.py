@@ -103,7 +103,7 @@ def _look(
     context = {
         "form": form,
         "into": into,
-        "revision": into.revision if into else "",
+        "seen": f"{into.pk}.{into.revision}" if into else "",
         "blueprint": blueprint,
         "graph": layout(*picture_of(blueprint)) if blueprint and blueprint.phases else None,
         "problems": sorted(problems, key=lambda problem: problem not in errors(problems)),
@@ -137,8 +137,11 @@ def _saved(request: HttpRequest, form: SaveForm, read: reading.Reading) -> Proce
     into: Process | None = form.cleaned_data["into"]
     if into is None:
         return editing.create_process(read.document, actor=request.user)
+    seen, _, revision = form.cleaned_data["seen"].partition(".")
+    if seen != str(into.pk) or not (revision.isdecimal() and len(revision) < 10):
+        raise Conflict("look_first", f"This would replace the draft of {into}. Look at what it changes below, then save.", state="draft")
     document = read.document | {"id": into.identifier}
-    return editing.write_draft(into, document, actor=request.user, expected_revision=form.cleaned_data["revision"])
+    return editing.write_draft(into, document, actor=request.user, expected_revision=int(revision))
 
 
 urlpatterns = [path("new-process/", new, name="new")]  # no id of a process has a hyphen

@@ -64,11 +64,17 @@ def test_the_draft_of_a_process_is_shown_as_a_difference_and_never_written_over(
     look = page.post(f"{PAGE}?from=description", {"text": TEXT, "using": "rules"})
     again = page.post(PAGE, {"look": "1", "yaml": yaml_in(look), "into": "shop"})
     assert again.context["difference"].total > 1
-    stale = page.post(PAGE, {"save": "1", "yaml": yaml_in(look), "into": "shop", "revision": str(there.revision - 1)})
+    stale = page.post(PAGE, {"save": "1", "yaml": yaml_in(look), "into": "shop", "seen": f"{there.pk}.{there.revision - 1}"})
     assert stale.status_code == 412
     assert "has saved this draft since" in stale.content.decode()
     assert yaml_in(stale) == yaml_in(look), "nothing of the text is lost"
-    kept = page.post(PAGE, {"save": "1", "yaml": yaml_in(look), "into": "shop", "revision": str(there.revision)})
+    other = factories.process("other", actor=owner)
+    for seen in ("", "x", "1.", f"{other.pk}.{there.revision}"):  # never looked at, or at another one of the same revision
+        unseen = page.post(PAGE, {"save": "1", "yaml": yaml_in(look), "into": "shop", "seen": seen})
+        assert unseen.status_code == 409
+        assert "Look at what it changes" in unseen.content.decode()
+    assert document_of(Process.objects.get(pk=there.pk)) == document_of(there)
+    kept = page.post(PAGE, {"save": "1", "yaml": yaml_in(look), "into": "shop", "seen": unseen.context["seen"]})
     assert kept["Location"] == "/processes/shop/"
     there.refresh_from_db()
     assert (there.identifier, there.name) == ("shop", "Shop release")
@@ -76,7 +82,7 @@ def test_the_draft_of_a_process_is_shown_as_a_difference_and_never_written_over(
 
 def test_a_draft_of_somebody_else_is_not_offered(page: Client, stranger: User) -> None:
     factories.process("unseen_one", actor=stranger)
-    answer = page.post(PAGE, {"save": "1", "yaml": "apiVersion: relorch/v1\nkind: Process\nid: x\n", "into": "unseen_one", "revision": "1"})
+    answer = page.post(PAGE, {"save": "1", "yaml": "apiVersion: relorch/v1\nkind: Process\nid: x\n", "into": "unseen_one", "seen": "1.1"})
     assert answer.status_code == 422
     assert "unseen_one" not in page.get(f"{PAGE}?from=copy").content.decode()
 
