@@ -19,7 +19,7 @@ from processes.access import Permission, may, may_create
 from processes.drafts import document_of
 from processes.forms import ActivityForm, ActivityFormSet, ActivityPageForm, DraftFormSet, PhaseForm, ProcessForm
 from processes.models import ActivityTemplate, DraftActivity, DraftPhase, Process, ProcessVersion
-from processes.problems import Problem, errors
+from processes.problems import Problem, errors, within
 from processes.writing import yaml_text
 from relorch.accounts.models import User
 from relorch.lib.errors import DomainError
@@ -279,7 +279,11 @@ class ProcessAdmin(ModelAdmin):
             revision = request.POST.get("revision", "")
             try:
                 version, _ = publishing.publish(
-                    process, actor=request.user, note=request.POST.get("note", ""), expected_revision=int(revision) if revision.isdecimal() else -1, door=DOOR
+                    process,
+                    actor=request.user,
+                    note=request.POST.get("note", ""),
+                    expected_revision=int(revision) if revision.isdecimal() and len(revision) < 10 else -1,
+                    door=DOOR,
                 )
             except DomainError as refusal:
                 messages.error(request, format_html("{} {}", refusal.message, _listed(errors(getattr(refusal, "problems", ())))))
@@ -357,7 +361,8 @@ class ActivityAdmin(ModelAdmin):
         """With what can be picked and what is wrong with it."""
         activity = kwargs.get("obj") or context.get("original")
         found = publishing.problems_of(document_of(activity.process), actor=request.user)
-        mine = [problem for problem in found if problem.place.startswith(_place_of(activity))]
+        place = _place_of(activity)
+        mine = [problem for problem in found if within(problem.place, place)]
         more = {"problems": mine, "picks": picks_of(activity.process, request.user)}
         shown: HttpResponse = super().render_change_form(request, context | more, *args, **kwargs)
         return shown
@@ -381,7 +386,7 @@ class ActivityAdmin(ModelAdmin):
 def _place_of(activity: DraftActivity) -> str:
     phases = list(activity.process.draft_phases.order_by("position", "id").values_list("pk", flat=True))
     inside = list(activity.phase.draft_activities.order_by("position", "id").values_list("pk", flat=True))
-    return f"/phases/{phases.index(activity.phase_id)}/activities/{inside.index(activity.pk)}/"
+    return f"/phases/{phases.index(activity.phase_id)}/activities/{inside.index(activity.pk)}"
 
 
 def picks_of(process: Process, user: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from processes import editing, reading
 from processes.blueprint import API_VERSION, ID_PATTERN, Activity, ActivityType, Category, Part, Phase, RunWhen
 from processes.drafts import ACTIVITY_COLUMNS, ITEM_COLUMNS, document_of, item_of
 from processes.models import DraftActivity, DraftPhase, Process
-from processes.problems import Problem, errors
+from processes.problems import Problem, errors, within
 from processes.struct_kinds import ABSENT, Kind, broken, drawn, read, same
 from processes.struct_specs import activity_kind, inputs_kind, rules_kind, value_table
 from processes.surroundings import connectors
@@ -283,8 +283,9 @@ class ActivityPageForm(_DocumentForm):
                 if activity["id"] == identifier:
                     phase["activities"][index] = {"id": identifier} | self.said("activity")
                     place = f"/phases/{number}/activities/{index}"
-        for problem in errors(reading.parse(document).problems):
-            where = problem.place.removeprefix(place).strip("/").replace("/", " → ")
+        found = reading.parse(document)
+        for problem in errors([*found.problems, *editing.unstorable(found)]):
+            where = (problem.place.removeprefix(place) if within(problem.place, place) else problem.place).strip("/").replace("/", " → ")
             self.add_error("activity", f"{where}: {problem.message}" if where else problem.message)
         if data.get("seen") != process.revision:
             by = process.updated_by.display_name if process.updated_by else "Somebody"
@@ -324,7 +325,7 @@ class ActivityFormSet(DraftFormSet):
         found = reading.parse(document)
         problems = errors([*found.problems, *editing.unstorable(found)])
         for problem in problems:
-            place = max((place for place in places if f"{problem.place}/".startswith(f"{place}/")), key=len, default="")
+            place = max((place for place in places if within(problem.place, place)), key=len, default="")
             key, *inside = problem.place.removeprefix(place).split("/")[1:] or [""]
             message = f"{' → '.join(inside)}: {problem.message}" if inside else problem.message
             (places[place] if place else self.main).problem(key, message)

@@ -48,6 +48,11 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+def within(place: str, around: str) -> bool:
+    """Whether a place is this part of the document, or inside it: `/phases/1/name` is within `/phases/1`, `/phases/10` is not."""
+    return f"{place}/".startswith(f"{around}/")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean "…"?` for a near miss, else an empty string; to be appended to a message."""
     if len(word) > LONGEST_GUESS:  # a whole text in the place of a word: nothing to guess, and comparing it would take long

@@ -27,10 +27,6 @@ BLANK = "__row__"
 """The index of the row that is copied when one is added; it is never sent, because it is disabled."""
 
 
-class Unwritten(ValueError):
-    """A YAML text that cannot be read; the message says where."""
-
-
 class Kind(Protocol):
     """One way to show and read a value."""
 
@@ -148,7 +144,7 @@ class Number:
 def _number(text: str) -> Any:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, int | float) and not isinstance(value, bool) else text
 
@@ -200,10 +196,6 @@ def _said(option: Any) -> str:
 
 def _label(option: Any) -> str:
     return {True: "Yes", False: "No"}.get(option, str(option)) if isinstance(option, bool) else str(option).replace("_", " ")
-
-
-def _is_line(item: Any) -> bool:
-    return isinstance(item, str) and item != "" and item == item.strip() and len(item.splitlines()) == 1
 
 
 @dataclass(frozen=True)

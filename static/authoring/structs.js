@@ -43,9 +43,18 @@
       return { key, yes: state.yes || (value === "*" ? have !== "" : have === value) };
     }, { key: "", yes: false },
   ).yes;
-  const fit = (root) => root.querySelectorAll("[data-when]").forEach((cell) => {
-    const scope = cell.classList.contains("st-key") ? cell.parentElement : cell.closest(".st-key").parentElement;
-    cell.hidden = !holds(cell.dataset.when, scope);
+  // what is said is sent, so it stays in sight; what stands in a case that is not chosen is not sent
+  const filled = (cell) => [...cell.querySelectorAll("[name]")].some((control) => {
+    const hidden = control.closest("[data-when][hidden]");
+    if (control.disabled || control.name.endsWith(".@row") || (hidden && hidden !== cell && cell.contains(hidden))) return false;
+    if (control.name.endsWith(".@kind")) return control.value === "yes";
+    return control.type === "checkbox" ? control.checked : control.value.trim() !== "";
+  });
+  // from the inside out: whether a key holds something depends on which of its cases is chosen
+  const fit = (root) => [...root.querySelectorAll("[data-when]")].reverse().forEach((cell) => {
+    const key = cell.classList.contains("st-key");
+    const scope = key ? cell.parentElement : cell.closest(".st-key").parentElement;
+    cell.hidden = !holds(cell.dataset.when, scope) && !(key && filled(cell));
   });
 
   // what a name may depend on: everything that does not come after it itself
@@ -112,7 +121,6 @@
     if ("remove" in button.dataset) row.remove();
     else if ("up" in button.dataset && place > 0) rows[place - 1].before(row);
     else if ("down" in button.dataset && place < rows.length - 1) rows[place + 1].after(row);
-    document.dispatchEvent(new Event("struct:changed"));
   });
   document.addEventListener("change", (event) => { if (event.target.closest(".st")) fit(event.target.closest(".st")); });
   document.addEventListener("input", (event) => { if (event.target.matches(".st select, .st .st-in")) fit(event.target.closest(".st")); });

@@ -180,6 +180,7 @@ def test_what_an_activity_cannot_say_is_named_on_its_page_and_not_stored(client:
         ("activity.@yaml", "nonsense: 1", "nonsense"),
         ("activity.retry.attempts", "many", "retry → attempts"),
         ("activity.@yaml", "[", "cannot be read"),
+        ("activity.name", "x" * 201, "A name has at most 200 characters"),
     ):
         html = client.post(path, fields | {name: value}).content.decode()
         assert said in html, (name, value)

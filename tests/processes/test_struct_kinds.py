@@ -141,3 +141,7 @@ def test_the_blank_row_is_never_sent() -> None:
     html = str(drawn(Table(part_kind(Variable), "input"), "x", {"a": {"type": "text"}}))
     assert BLANK in html
     assert BLANK not in sent(Table(part_kind(Variable), "input"), {"a": {"type": "text"}}).urlencode()
+
+
+def test_a_number_of_brackets_is_text_for_the_reader_to_refuse() -> None:
+    assert read(Number(), QueryDict("x=" + "[" * 100_000), "x") == "[" * 100_000

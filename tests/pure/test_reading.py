@@ -19,7 +19,7 @@ from processes import plain_text
 from processes.blueprint import Activity, ActivityType, Blueprint, Part, Requirement, StoreActivity, ValueType, Variable
 from processes.json_text import read_json
 from processes.plain_text import MAX_DEPTH
-from processes.problems import Problem, did_you_mean
+from processes.problems import Problem, did_you_mean, within
 from processes.reading import Reading, document, json_schema, parse, read, to_yaml
 from processes.sentences import TITLES
 from processes.shapes import keys_of
@@ -528,3 +528,8 @@ def test_json_text_has_lines() -> None:
     text = read_json('{\n "a": [1,\n  {"b": "x\\ny"}\n ],\n "c/d": {}}')
     assert text.value == {"a": [1, {"b": "x\ny"}], "c/d": {}}
     assert text.lines == {"": 1, "/a": 2, "/a/0": 2, "/a/1": 3, "/a/1/b": 3, "/c~1d": 5}
+
+
+@pytest.mark.parametrize(("place", "around", "is_within"), [("/a/1", "/a/1", True), ("/a/1/b", "/a/1", True), ("/a/10", "/a/1", False), ("/a", "/a/1", False)])
+def test_a_place_is_within_another(place: str, around: str, is_within: bool) -> None:
+    assert within(place, around) is is_within
