@@ -42,14 +42,14 @@ You turn a release procedure into a process file. Answer with one JSON object th
 - "summary" says in one or two sentences what the process does."""
 
 
-def describe(text: str, known: Known, actor: Any) -> Description:
+def describe(text: str, known: Known, actor: Any, door: str = "page") -> Description:
     """The process that the model makes of the text, mended by what is wrong with it. Raises Unavailable when the endpoint gives no usable answer."""
     messages = [{"role": "system", "content": _instructions(known, text)}, {"role": "user", "content": text}]
     best: tuple[int, dict[str, Any]] | None = None
     for _ in range(ROUNDS):
         said = _ask(messages)
         answer, faults = _read(said, actor)
-        _record(actor, messages, said, faults)
+        _record(actor, door, messages, said, faults)
         if answer is not None and (best is None or len(faults) < best[0]):
             best = len(faults), answer
         if not faults:
@@ -106,11 +106,16 @@ def _ask(messages: list[dict[str, str]]) -> str:
         raise Unavailable("model_unavailable", f"The model's endpoint answered with status {answer.status}.")
     try:
         said = json.loads(answer.body)["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         said = None
     if not isinstance(said, str):
         raise Unavailable("model_unavailable", "The model's endpoint answered with something else than a chat completion.")
-    return said
+    return _clean(said)
+
+
+def _clean(text: str) -> str:
+    """Text that can be kept and shown: half a character and NUL are what neither the database nor a page takes."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _read(said: str, actor: Any) -> tuple[dict[str, Any] | None, list[Problem]]:
@@ -131,15 +136,16 @@ def _read(said: str, actor: Any) -> tuple[dict[str, Any] | None, list[Problem]]:
 
 
 def _description(answer: Mapping[str, Any]) -> Description:
+    asked = answer.get("questions")
     questions = [
-        Question(str(item.get("place", ""))[:500], str(item["text"])[:2_000])
-        for item in answer.get("questions") or ()
+        Question(_clean(str(item.get("place", "")))[:500], _clean(str(item["text"]))[:2_000])
+        for item in (asked if isinstance(asked, list) else ())
         if isinstance(item, dict) and item.get("text")
     ]
-    return Description(answer["process"], questions[:100], str(answer.get("summary") or "")[:2_000])
+    return Description(answer["process"], questions[:100], _clean(str(answer.get("summary") or ""))[:2_000])
 
 
-def _record(actor: Any, messages: list[dict[str, str]], said: str, faults: list[Problem]) -> None:
+def _record(actor: Any, door: str, messages: list[dict[str, str]], said: str, faults: list[Problem]) -> None:
     data = {
         "model": settings.RELORCH_MODEL_NAME,
         "prompt": [{"role": item["role"], "content": item["content"][:MOST_KEPT]} for item in messages],
@@ -147,4 +153,4 @@ def _record(actor: Any, messages: list[dict[str, str]], said: str, faults: list[
         "faults": [problem.as_dict() for problem in faults[:MOST_TOLD]],
     }
     with transaction.atomic():
-        note(Happening(f"account:{actor.pk}", "process.drafted_by_model", actor.email, actor.pk, actor.email, "page", data=data))
+        note(Happening(f"account:{actor.pk}", "process.drafted_by_model", actor.email, actor.pk, actor.email, door, data=data))

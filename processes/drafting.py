@@ -44,10 +44,10 @@ class Draft:
         return found if isinstance(found, Blueprint) else None
 
 
-Reader = Callable[[str, Known, Any], "describing.Description"]
+Reader = Callable[[str, Known, Any, str], "describing.Description"]
 
 
-def _by_rules(text: str, known: Known, actor: Any) -> describing.Description:
+def _by_rules(text: str, known: Known, actor: Any, door: str) -> describing.Description:
     return describing.describe(text, known)
 
 
@@ -56,13 +56,13 @@ def ways() -> Mapping[str, Reader]:
     return {"rules": _by_rules} | ({"model": asking_model.describe} if settings.RELORCH_MODEL_URL else {})
 
 
-def drafted(text: str, *, actor: Any, using: str = "rules") -> Draft:
+def drafted(text: str, *, actor: Any, using: str = "rules", door: str = "page") -> Draft:
     """The process that the text describes, as a proposal.
 
     Raises Invalid (nothing to read, too long, a way that is not there) and Unavailable (the model does not answer).
     """
     _check(text, using)
-    found = ways()[using](text, known_to(actor), actor)
+    found = ways()[using](text, known_to(actor), actor, door)
     read = reading.parse(found.document)
     if not isinstance(read.blueprint, Blueprint):
         raise Invalid("nothing_drafted", "No process could be made of this text.", list(read.problems))

@@ -49,7 +49,7 @@ class FromText(View):
         allow(may_create(request.user), "draft processes")
         body = TextShape(data=request.data)
         body.is_valid(raise_exception=True)
-        draft = drafted(body.validated_data["text"], actor=request.user, using=body.validated_data["using"])
+        draft = drafted(body.validated_data["text"], actor=request.user, using=body.validated_data["using"], door="api")
         return Response(
             {
                 "yaml": draft.yaml,

@@ -58,6 +58,7 @@ class _Draft:
         self.title, self.description, self.owners, self.phases = divided(sections)
         self.steps: dict[str, str] = {}
         self.numbered: dict[int, str] = {}
+        self.follows: dict[int, list[str]] = {}
 
     def made(self) -> Description:
         """All of it."""
@@ -110,7 +111,7 @@ class _Draft:
         owners = self.people.owners([name for text in (phase.title, phase.notes) for name in wording.owners_in(text)])
         if owners:
             found["owners"] = owners
-        depends_on = self._phase_follows(index, phase, place)
+        depends_on = self.follows[index] = self._phase_follows(index, phase, place)
         if depends_on:
             found["depends_on"] = depends_on
         if index and wording.is_rollback(phase.title):
@@ -151,8 +152,7 @@ class _Draft:
         return group
 
     def _before(self, phase_id: str) -> list[str]:
-        index = next(number for number, item in enumerate(self.phases) if item.id == phase_id)
-        return self._phase_follows(index, self.phases[index], pointer("phases", index)) if index else []
+        return self.follows[next(number for number, item in enumerate(self.phases) if item.id == phase_id)]
 
     def _order(self, phase: Phase) -> None:
         """One step after the other, but for those said to run together or after something named."""
@@ -177,7 +177,7 @@ class _Draft:
         missing: list[str] = []
         for said, outright in wording.after_in(text):
             hits = (
-                [numbers[int(digit)] for digit in re.findall(r"\d+", said) if int(digit) in numbers]
+                [numbers[int(digit)] for digit in re.findall(r"\b\d{1,9}\b", said) if int(digit) in numbers]
                 if re.match(r"(?:step|phase|stage|item)", said, re.IGNORECASE)
                 else []
             )

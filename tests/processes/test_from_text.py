@@ -146,11 +146,25 @@ def test_the_best_of_what_a_stubborn_model_says_is_shown_with_its_problems(as_ow
 
 
 @pytest.mark.parametrize(
-    "answer", [(500, {}, b"broken"), (200, {}, b"<html>"), (200, {}, b'{"choices": []}'), (302, {"location": "http://169.254.169.254/"}, b"")]
+    "answer",
+    [
+        *((200, {}, b"[" * 200_000), (200, {}, b'{"choices": [{"message": {"content": ' + b"[" * 200_000)),
+        *((500, {}, b"broken"), (200, {}, b"<html>"), (200, {}, b'{"choices": []}'), (302, {"location": "http://169.254.169.254/"}, b"")),
+    ],
 )
 def test_an_endpoint_that_does_not_answer_is_503(as_owner: Api, model: Callable[..., Sink], answer: Any) -> None:
     model(answer)
     problem(as_owner.post("processes/from_text/", {"text": TEXT, "using": "model"}), 503, "model_unavailable")
+
+
+def test_strange_things_beside_a_process_that_can_be_read_harm_nothing(as_owner: Api, owner: User, model: Callable[..., Sink]) -> None:
+    model(said(GOOD, questions=True, summary="a\ud800b\x00c"))
+    body = as_owner.post("processes/from_text/", {"text": TEXT, "using": "model"}).json()
+    assert (body["process"]["id"], body["questions"], body["summary"]) == ("shop_release", [], "a?bc")
+    model(completion("\ud800\x00" + json.dumps({"process": GOOD})))
+    assert as_owner.post("processes/from_text/", {"text": TEXT, "using": "model"}).status_code == 200
+    doors = {json.loads(event.record)["door"] for event in Event.objects.filter(verb="process.drafted_by_model")}
+    assert doors == {"api"}, "the record says by which door it was asked"
 
 
 def test_nonsense_three_times_is_503(as_owner: Api, model: Callable[..., Sink]) -> None:

@@ -193,3 +193,11 @@ def test_any_text_gives_a_draft_that_can_be_read(text: str) -> None:
     for question in found.questions:
         assert re.fullmatch(r"(/[\w-]+)*", question.place)
     assert not any(problem.code == "circle" for problem in problems(read.blueprint, World()))  # type: ignore[arg-type]
+
+
+def test_very_long_numbers_and_chains_of_phases_beside_each_other_are_no_trouble() -> None:
+    found = describe(f"- Build\n- Deploy after step {'9' * 5_000}\n", KNOWN)
+    assert len(activities(found)) == 2
+    text = "".join(f"## Part {number} in parallel with part {number - 1}\n\n- Do {number} after step {'7' * 12}\n\n" for number in range(1, 1_200))
+    follows = describe(text, KNOWN)
+    assert [question.text for question in follows.questions] == list(dict.fromkeys(question.text for question in follows.questions)), "each is asked once"
