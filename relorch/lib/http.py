@@ -103,8 +103,17 @@ class problems_as_pages:
         """Nothing to do on the way."""
         return self.get_response(request)
 
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        """NUL, which PostgreSQL keeps in no text and no browser sends by itself, is refused once for all pages; bodies of the API have readers of their own."""
+        told = [request.GET] if request.path.startswith(API) or getattr(view, "csrf_exempt", False) else [request.GET, request.POST]
+        if any("\0" in text for data in told for name, values in data.lists() for text in (name, *values)):
+            return problem_answer(request, problem(400, "bad_request", "The request holds a NUL character, which no text can have."))
+        return None
+
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Django asks here before it makes a 500."""
+        if type(error) is LookupError:  # as in the API
+            return handler404(request, error)
         return problem_answer(request, of_domain_error(error)) if isinstance(error, DomainError) else None
 
 

@@ -27,6 +27,7 @@ REFUSALS: dict[str, Exception] = {
     "unavailable": Unavailable("broker_gone", "No answer."),
     "missing": Http404("secret detail"),
     "broken": RuntimeError("secret detail"),
+    "gone": LookupError("secret detail"),
 }
 
 
@@ -69,7 +70,7 @@ def stranger() -> Client:
     return Client(raise_request_exception=False)
 
 
-STATUS = {"invalid": 422, "not_allowed": 403, "conflict": 409, "unavailable": 503, "missing": 404, "broken": 500}
+STATUS = {"invalid": 422, "not_allowed": 403, "conflict": 409, "unavailable": 503, "missing": 404, "gone": 404, "broken": 500}
 
 
 @pytest.mark.parametrize(("kind", "status"), STATUS.items())
@@ -195,3 +196,14 @@ def test_forms_of_other_pages_are_refused(ada: User) -> None:
     answer = client.post("/accounts/logout/")
     assert answer.status_code == 403
     assert "expired" in answer.text
+
+
+@pytest.mark.parametrize("ask", [lambda client: client.get("/processes/?q=a%00b"), lambda client: client.get("/processes/?a%00=b"),
+                                 lambda client: client.post("/accounts/login/", {"login": "a\0b", "password": "x"}),
+                                 lambda client: client.get("/admin/processes/process/?q=%00"),
+                                 lambda client: client.get("/api/v1/processes/?search=%00")])  # fmt: skip
+def test_nul_is_refused_once_for_all(client: Client, ada: User, ask: Any) -> None:
+    client.force_login(ada)
+    answer = ask(client)
+    assert answer.status_code == 400
+    assert "NUL" in answer.content.decode()
