@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from processes.problems import Problem
 from releases import access, plan_pages, planning, plans, scheduling, states
 from releases.draft_forms import DatesForm, OverviewForm, take, version_row
 from releases.flows import compiled
@@ -109,6 +110,8 @@ def _summary(request: HttpRequest, release: Release) -> HttpResponse:
     problems: list[Any] = []
     actor = acting(request)
     going = request.POST.get("go", "") if request.method == "POST" else ""
+    if going not in ("", "start", "schedule"):
+        raise Http404
     may_start = access.may_start(request.user, release.process)
     if going and not may_start:
         raise NotAllowed("not_allowed", "You may prepare this release, but not start it: ask an owner of its process.")
@@ -116,7 +119,9 @@ def _summary(request: HttpRequest, release: Release) -> HttpResponse:
     try:
         if going == "start":
             planning.moves_of_start(release=release, actor=actor)
-        elif going == "schedule" and release.scheduled_for:
+        elif going == "schedule":
+            if release.scheduled_for is None:
+                raise Invalid("invalid", "It cannot be scheduled so.", [Problem("required", "Say when it is to start.", "/scheduled_for")])
             scheduling.schedule(
                 release=release, actor=actor, scheduled_for=release.scheduled_for, expected_end=release.expected_end, auto_start=release.auto_start
             )

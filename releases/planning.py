@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection
@@ -30,6 +30,8 @@ from relorch.lib import secrets
 from relorch.lib.errors import Conflict, Invalid
 
 MOST_LEVELS = 5
+FARTHEST = timedelta(days=3660)
+TOO_FAR = "That is more than ten years away."
 LONGEST_NAME = 200
 
 
@@ -376,7 +378,7 @@ def change_draft(
             now.version_pinned = pinned
         for field, value in (times or {}).items():
             setattr(now, field, value)
-        problems = describe(now, details or {})
+        problems = [*describe(now, details or {}), *far_away(work.at, times or {})]
         if now.scheduled_for and now.expected_end and now.expected_end <= now.scheduled_for:
             problems.append(Problem("ends_before_start", "It is to end after it starts.", "/expected_end"))
         if problems:
@@ -390,6 +392,11 @@ def change_draft(
             now.save(update_fields=changed)
         if told := [name for name in changed if name != "prepared_by"]:
             work.say("release.changed", now.pk, changed=told)
+
+
+def far_away(at: datetime, times: Mapping[str, Any]) -> list[Problem]:
+    """Times that nobody means, which no page could show in every time zone: more than ten years from `at`, on either side."""
+    return [Problem("too_far", TOO_FAR, f"/{name}") for name, when in times.items() if isinstance(when, datetime) and abs(when - at) > FARTHEST]
 
 
 def delete_draft(*, release: Release, actor: Actor, seen: Callable[[Release], None] | None = None) -> None:

@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 USUAL_LENGTH = timedelta(weeks=1)
 """How long after its start a release is expected to end, unless said otherwise; a scheduled one that has not started by then is missed."""
-FARTHEST = timedelta(days=3660)
 
 
 def save_scheduled(
@@ -139,11 +138,9 @@ def cancel(*, release: int, actor: Actor, reason: str, preview: bool = False) ->
 
 def problems_of_times(at: datetime, scheduled_for: datetime, expected_end: datetime | None) -> list[Problem]:
     """What is wrong with these times, seen from `at`."""
-    found = []
+    found = planning.far_away(at, {"scheduled_for": max(scheduled_for, at), "expected_end": max(expected_end or at, at)})
     if scheduled_for <= at:
         found.append(Problem("in_the_past", "That time has passed.", "/scheduled_for"))
-    elif scheduled_for > at + FARTHEST:
-        found.append(Problem("too_far", "That is more than ten years away.", "/scheduled_for"))
     if expected_end is not None and expected_end <= scheduled_for:
         found.append(Problem("ends_before_start", "It is to end after it starts.", "/expected_end"))
     return found

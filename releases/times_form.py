@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,6 +10,7 @@ from django import forms
 from django.utils import timezone
 
 from releases.models import Release
+from releases.planning import TOO_FAR
 from relorch.lib.local_time import NoSuchTime, TwoTimes, instant_of
 
 _WHICH = {"1": False, "2": True}
@@ -77,10 +78,10 @@ class TimesForm(forms.Form):
         except ValueError:
             self.add_error(name, "Write it as 2026-03-29T14:30.")
             return None
-        if local.tzinfo is not None:
-            return local
         try:
-            return instant_of(local, reader_zone(), second=_WHICH.get(which))
+            return local.astimezone(UTC) if local.tzinfo is not None else instant_of(local, reader_zone(), second=_WHICH.get(which))
+        except OverflowError:
+            self.add_error(name, TOO_FAR)
         except NoSuchTime as refusal:
             self.add_error(name, str(refusal))
         except TwoTimes as question:

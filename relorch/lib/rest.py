@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -65,6 +65,12 @@ class InstantField(serializers.DateTimeField):
         """A time without a zone means something else to everybody; it is refused."""
         if value.tzinfo is None:
             self.fail("no_zone")
+        try:
+            at = value.astimezone(UTC)
+        except OverflowError:
+            self.fail("overflow")
+        if not 1 < at.year < MAXYEAR:  # within a day of the end of all times: it could not be shown in every zone
+            self.fail("overflow")
         return value
 
 
