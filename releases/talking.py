@@ -40,8 +40,9 @@ def comment(
 
     Raises LookupError (no such activity or task), Conflict (`proposes` where nobody is asked), Invalid.
     """
-    problems = [*_problems_of(text, LONGEST_ON_TASK if task else LONGEST), *_problems_of_proposal(proposes, activity)]
-    text = _with_mentions(text, mention)
+    longest, whole = LONGEST_ON_TASK if task else LONGEST, _with_mentions(text, mention)
+    problems = [*(_problems_of(text, longest) or _problems_of(whole, longest)), *_problems_of_proposal(proposes, activity)]
+    text = whole
     with locked(release, actor=actor) as work:
         run, attempt = _place(release, activity, task)
         if proposes and not problems and (attempt is None or attempt.state != Run.WAITING):
@@ -82,10 +83,14 @@ def delete(*, comment: Comment, actor: Actor, by_superuser: bool = False) -> Com
 
 
 def attach(*, release: int, actor: Actor, kept: Kept, activity: str = "", field: str = "") -> Attachment:
-    """Bring a file that `files.keep` has stored. Raises LookupError for an activity that is not there."""
-    with locked(release, actor=actor) as work:
-        run, _ = _place(release, activity, "")
-        return attach_in(work, release, run, kept, field=field)
+    """Bring a file that `files.keep` has stored; when it is refused, it does not stay. Raises LookupError for an activity that is not there."""
+    try:
+        with locked(release, actor=actor) as work:
+            run, _ = _place(release, activity, "")
+            return attach_in(work, release, run, kept, field=field)
+    except Exception:
+        forget_unnamed([kept.hash])
+        raise
 
 
 def attach_in(work: Work, release: int, run: ActivityRun | None, kept: Kept, *, field: str = "") -> Attachment:

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from processes.models import Process
-from releases import operating
+from releases import operating, talking
 from releases.models import Attachment, Comment, Release
 from relorch.accounts.models import User
 from relorch.audit.models import Event
@@ -119,6 +119,8 @@ def test_a_token_proposes_while_people_are_asked(release: Release, api: dict[str
     [
         ({"text": ""}, "required"),
         ({"text": "x" * 10_001}, "too_long"),
+        ({"text": "x" * 9_990, "mention": ["ann@example.com"]}, "too_long"),
+        ({"text": " ", "mention": ["ann@example.com"]}, "required"),
         ({}, "required"),
         ({"text": "x", "txet": "y"}, "unknown_key"),
         ({"text": ["x"]}, "invalid"),
@@ -173,6 +175,13 @@ def test_a_content_stays_while_anything_names_it(release: Release, api: dict[str
     assert one["hash"] == two["hash"]
     assert api["rita"]("DELETE", f"{path}{one['id']}/").status_code == 204
     assert files.path_of(two["hash"]).exists()
+
+
+def test_a_file_that_is_refused_does_not_stay(release: Release, people: dict[str, User]) -> None:
+    kept = files.keep([PDF], "report.pdf")
+    with pytest.raises(LookupError):
+        talking.attach(release=release.pk, activity="nowhere", actor=ACTOR, kept=kept)
+    assert not files.path_of(kept.hash).exists()
 
 
 def test_uploads_are_refused_in_the_order_of_the_api(release: Release, api: dict[str, Api], monkeypatch: pytest.MonkeyPatch) -> None:
