@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +12,10 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from processes.json_text import read_json
 from processes.models import Process
+from processes.plain_text import LEFT_OUT
+from processes.problems import errors
 from releases.activity_pages import ActivityPage, Verb
 from releases.downstream import losers_of
 from releases.engine import Actor
@@ -259,7 +261,8 @@ def _outputs(asked: Asked, given: QueryDict) -> dict[str, Any]:
         if name not in known:
             asked.outputs.append(known.setdefault(name, Output(name)))
         output = known[name]
-        output.value, output.kind = str(given[key]), str(given.get(f"kind_{name}", output.kind))
+        output.value, kind = str(given[key]), str(given.get(f"kind_{name}", output.kind))
+        output.kind = kind if kind in ("text", *_KINDS.values()) else output.kind
         if output.value.strip():
             found[name] = _typed(output)
             if output.problem:
@@ -271,21 +274,21 @@ def _typed(output: Output) -> Any:
     text = output.value
     if output.kind == "text":
         return text
-    try:
-        value = json.loads(text.strip().lower() if output.kind == "boolean" else text)
-    except ValueError:
-        value = None
+    value = _json(text.lower() if output.kind == "boolean" else text)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if (output.kind == "number" and not is_number) or (output.kind == "boolean" and not isinstance(value, bool)) or (output.kind == "json" and value is None):
         output.problem = {"number": "A number is needed.", "boolean": "true or false is needed.", "json": "This cannot be read as JSON."}[output.kind]
     return value
 
 
+def _json(text: str) -> Any:
+    """The value, read as in files and in the API: no NaN, not endlessly deep; None when it cannot be read."""
+    found = read_json(text.strip())
+    return None if errors(found.problems) or found.value is LEFT_OUT else found.value
+
+
 def _object(asked: Asked, text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
+    found = _json(text)
     if not isinstance(found, dict):
         asked.problems["inputs"] = 'A JSON object is needed here, such as {"version": "1.4.1"}.'
         return {}

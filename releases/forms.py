@@ -161,7 +161,7 @@ def form_value(spec: Variable, value: Any) -> Any:
     if spec.type is ValueType.BOOLEAN:
         return bool(value)
     if spec.type is ValueType.MULTI_CHOICE:
-        return [_option_text(item) for item in value]
+        return [_option_text(item) for item in (value if isinstance(value, list) else [value])]
     if spec.type is ValueType.CHOICE:
         return _option_text(value)
     if spec.type is ValueType.LIST and isinstance(value, list) and all(isinstance(item, str) for item in value):

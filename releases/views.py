@@ -32,6 +32,14 @@ RELEASE_VERBS: Mapping[str, Callable[..., Any]] = {
     "reschedule": scheduling.reschedule,
 }
 
+_MAY: Mapping[str, Callable[..., bool]] = {
+    "start": lambda user, release: access.may_start(user, release.process),
+    "delete": access.may_edit_draft,
+    "cancel": access.may_reschedule,
+    "reschedule": access.may_reschedule,
+}
+"""Who may do what, as in the API; the other verbs are for those who operate."""
+
 
 @login_required
 @require_safe
@@ -162,7 +170,7 @@ def operate(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     if verb not in RELEASE_VERBS and verb != "delete":
         raise Http404
     context = _context(page)
-    if not (context["can_start"] if verb == "start" else context["can_operate"]):
+    if not _MAY.get(verb, access.may_operate)(request.user, page.release):
         raise NotAllowed("not_allowed", "You may see this release, but not do this: ask its starter or an owner of its process.")
     actor = acting(request)
     if verb == "delete":

@@ -11,8 +11,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from processes.blueprint import Variable
 from processes.models import Process
+from releases.forms import form_value
 from releases.models import ActivityRun, Release
+from releases.pages import Page
 from relorch.accounts.models import User
 from relorch.lib import secrets
 from tests import factories
@@ -114,6 +117,50 @@ def test_local_times_are_the_readers_and_what_does_not_exist_or_comes_twice_is_s
     after = fresh(release)
     assert (after.state, after.auto_start, after.expected_end - after.scheduled_for) == ("scheduled", True, timedelta(weeks=1))  # type: ignore[operator]
     assert "It starts by itself at its time." in text(steve.get(f"/releases/{release.pk}/"))
+
+
+@pytest.mark.parametrize("far", ["0001-01-01T00:00", "9999-12-31T23:59", "9999-12-31T23:59+00:00", "0001-01-01T00:00+14:00", "2099-01-01T00:00"])
+def test_times_that_nobody_means_are_said_and_not_kept(steve: Client, far: str) -> None:
+    release = begin(steve, in_version="1.2")
+    here = f"/releases/{release.pk}/edit/"
+    for name in ("scheduled_for", "expected_end"):
+        answer = steve.post(f"{here}dates/", {name: far})
+        assert answer.status_code == 422
+        assert "more than ten years away" in text(answer)
+    assert (fresh(release).scheduled_for, fresh(release).expected_end) == (None, None)
+    assert steve.post("/releases/start/shop/", {"do": "schedule", "in_version": "1.2", "scheduled_for": far}).status_code == 422
+
+
+def test_a_draft_without_a_time_is_not_scheduled_and_says_so(steve: Client) -> None:
+    release = begin(steve, in_version="1.2")
+    answer = steve.post(f"/releases/{release.pk}/edit/summary/", {"go": "schedule"})
+    assert answer.status_code == 422
+    assert "Say when it is to start." in text(answer)
+    assert steve.post(f"/releases/{release.pk}/edit/summary/", {"go": "away"}).status_code == 404
+    assert fresh(release).state == "draft"
+
+
+def test_a_draft_with_a_value_of_another_type_can_be_looked_at_and_mended() -> None:
+    spec = Variable.model_validate({"type": "multi_choice", "options": ["eu", "us"]})
+    assert (form_value(spec, 5), form_value(spec, "eu"), form_value(spec, ["eu", "us"])) == (["5"], ["eu"], ["eu", "us"])
+
+
+def test_a_verb_on_the_page_needs_what_it_needs_in_the_api(steve: Client, people: dict[str, User], shop: Process) -> None:
+    """Steve may start what Olga drafted, and so change, delete and reschedule it; operating it is hers."""
+    release = begin(client_of(people["olga"]), in_version="1.2")
+    for verb in ("hold", "resume", "abort", "restart_from"):
+        assert steve.post(f"/releases/{release.pk}/{verb}/", {"reason": "x"}).status_code == 403, verb
+    assert steve.post(f"/releases/{release.pk}/cancel/", {"reason": "x"}).status_code == 409
+    assert steve.post(f"/releases/{release.pk}/delete/").status_code == 302
+    assert not Release.objects.filter(pk=release.pk).exists()
+
+
+def test_owners_of_the_release_are_shown_instead_of_the_process_s(steve: Client, people: dict[str, User]) -> None:
+    release = begin(steve, in_version="1.2")
+    Release.objects.filter(pk=release.pk).update(owners=["user:rita@example.com"], phase_owners={"ship": ["user:quirin@example.com"]})
+    page = Page(fresh(release), people["steve"])
+    assert page.owners == [people["rita"]]
+    assert page.who("user:quirin@example.com") == people["quirin"]
 
 
 def _last_sunday(year: int, month: int) -> str:
@@ -242,6 +289,8 @@ def test_ignore_takes_typed_outputs_and_says_what_is_wrong_with_one() -> None:
     assert refused.status_code == 422
     assert "A number is needed." in text(refused)
     assert 'value="many"' in text(refused)
+    for strange in ("NaN", "1e999", "[" * 20_000):
+        assert "A number is needed." in text(client.post(here, {**given, "output_size": strange}))
     assert client.post(here, {**given, "output_size": "7"}).status_code == 302
     from tests.releases.scenes import run
 
@@ -259,6 +308,9 @@ def test_retry_by_another_process_on_the_page() -> None:
     factories.allow(owner, "start", other)
     client, here = client_of(owner), f"/releases/{release.pk}/activities/roll_out/retry/"
     assert f'<option value="{other.identifier}">' in text(client.get(here))
+    for strange in ('{"a": NaN}', '{"a": Infinity}', '{"a": ' + "[" * 20_000, "[]"):
+        refused = client.post(here, {"reason": "by hand", "inputs": strange})
+        assert (refused.status_code, "A JSON object is needed" in text(refused)) == (422, True), strange[:20]
     assert client.post(here, {"reason": "by hand", "process": other.identifier}).status_code == 302
     run_on(release)
     assert child_of(release, "roll_out").process_id == other.pk
