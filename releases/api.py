@@ -45,6 +45,7 @@ from releases.serializers import (
 )
 from releases.states import Release as State
 from relorch.accounts.models import ApiToken
+from relorch.audit.chain import instant
 from relorch.audit.models import Event
 from relorch.lib import preconditions
 from relorch.lib.errors import Conflict, Invalid
@@ -66,7 +67,8 @@ def actor_of(request: Request) -> Actor:
 def tag_of(release: Release) -> str:
     """The ETag of a draft: changes with everything of it that can be changed."""
     fields = [getattr(release, name) for name in ("name", "version_id", "version_pinned", "inputs", *overview.FIELDS)]
-    what = json.dumps([release.pk, release.state, *fields], sort_keys=True)
+    times = [at and instant(at) for at in (release.scheduled_for, release.expected_end)]
+    what = json.dumps([release.pk, release.state, *fields, *times, release.auto_start], sort_keys=True)
     return f'"{hashlib.sha256(what.encode()).hexdigest()[:32]}"'
 
 
@@ -245,10 +247,9 @@ class Releases(Resources):
         rows = finding.kept(finding.matching(self.get_queryset(), asked, request.user), asked.get("archived", ""))
         for name, column in (("parent", "parent_run__release"), ("level", "level")):
             if name in wanted:
-                number = wanted[name]
-                if not (number.isdecimal() and number.isascii() and len(number) <= MOST_DIGITS):
+                if (number := finding.number_in(wanted[name])) is None:
                     raise Invalid("invalid", "The list cannot be filtered so.", [Problem("wrong_type", f"{name} is a number.", f"/{name}")])
-                rows = rows.filter(**{column: int(number)})
+                rows = rows.filter(**{column: number})
         return rows
 
     def _draft(self, what: str) -> Release:

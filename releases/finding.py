@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.db.models import BooleanField, Exists, F, Func, JSONField, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Coalesce, Lower, Now
 from django.utils.dateparse import parse_date, parse_datetime
@@ -23,6 +24,7 @@ from releases.models import Release, RunPerson
 WORDS = ("q", "process", "version", "state", "starter", "person", "tag", "identifier", "release_version", "colour", "value", "from", "until")
 """What can be asked for; together they must all fit."""
 MOST_DIGITS = 18
+LONGEST = 300
 _NUMBERS = ("version",)
 _TIMES = ("from", "until")
 _SAME = "(@ == $text || @ starts with $text || @ == $exact)"
@@ -47,7 +49,7 @@ def time_in(text: str, *, end: bool = False) -> datetime | None:
 
 def wrong_in(asked: Mapping[str, str]) -> list[Problem]:
     """Every word that cannot be understood, each at its place."""
-    said = []
+    said = [Problem("too_long", f"{name} has at most {LONGEST} characters.", f"/{name}") for name in WORDS if len(asked.get(name, "")) > LONGEST]
     for word in asked.get("state", "").split(","):
         if word and word not in set(states.Release):
             said.append(Problem("unknown_state", f'There is no state "{word}".{did_you_mean(word, list(states.Release))}', "/state"))
@@ -114,8 +116,10 @@ def _starter(text: str, user: Any) -> Q:
 
 
 def _takes_part(email: str) -> Q:
-    named = RunPerson.objects.filter(release=OuterRef("pk"), user__email=email)
-    return Q(starter__email=email) | Q(owners__contains=[f"user:{email}"]) | Q(Exists(named))
+    groups = Group.objects.filter(user__email=email)
+    names = [f"user:{email}", *(f"group:{name}" for name in groups.values_list("name", flat=True))]
+    named = RunPerson.objects.filter(Q(user__email=email) | Q(group__in=groups), release=OuterRef("pk"))
+    return Q(starter__email=email) | Q(owners__overlap=names) | Q(Exists(named))
 
 
 def given_value(text: str) -> Func:

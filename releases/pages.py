@@ -213,7 +213,13 @@ class Page:
     def users(self) -> dict[str, Any]:
         """The people that `owners` name, by e-mail."""
         blueprint = self.flow.blueprint
-        owners = {*blueprint.owners, *(o for p in blueprint.phases for o in p.owners), *(o for s in self.flow.steps.values() for o in s.owners)}
+        own = (self.release.owners, *self.release.phase_owners.values())
+        owners = {
+            *(o for names in own for o in names),
+            *blueprint.owners,
+            *(o for p in blueprint.phases for o in p.owners),
+            *(o for s in self.flow.steps.values() for o in s.owners),
+        }
         emails = [name.removeprefix("user:").lower() for name in owners if name.startswith("user:")]
         return {user.email: user for user in get_user_model().objects.filter(email__in=emails)} if emails else {}
 
@@ -224,7 +230,7 @@ class Page:
     @cached_property
     def owners(self) -> list[Any]:
         """Who is responsible for the whole."""
-        return [self.who(name) for name in self.flow.blueprint.owners]
+        return [self.who(name) for name in self.release.owners or self.flow.blueprint.owners]
 
     @cached_property
     def phases(self) -> dict[str, PhaseRun]:
@@ -257,7 +263,7 @@ class Page:
                 label=phase.label,
                 state=self.phase_looks.get(key, "pending"),
                 depends_on=phase.depends_on,
-                owner=self.who(phase.owners[0]) if phase.owners else None,
+                owner=next((self.who(name) for name in self.release.phase_owners.get(phase.id) or phase.owners), None),
                 time=self._phase_time(key),
                 because=states.Skipped.BAD_END if any(run.skipped_because == states.Skipped.BAD_END for run in self.runs_in(key)) else "",
             )

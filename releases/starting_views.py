@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from processes.models import InputSet, Process
 from processes.versions import newest
-from releases import plan_pages, plans
+from releases import finding, plan_pages, plans
 from releases.access import may_operate
 from releases.engine import Actor
 from releases.flows import compiled
@@ -63,7 +63,7 @@ def start(request: HttpRequest, process: str, *, only_plan: bool = False) -> Htt
     if form.is_bound and request.POST.get("do") == "preview":
         return _page(request, form, sets, times)
     if form.is_bound and only_plan:
-        return render(request, "releases/_plan.html", {"plan": _plan(form), "plan_url": request.path})
+        return render(request, "releases/_plan.html", {"plan": _plan(form, request.user), "plan_url": request.path})
 
     def answer() -> HttpResponse:
         do = request.POST.get("do", "start")
@@ -85,9 +85,7 @@ def start(request: HttpRequest, process: str, *, only_plan: bool = False) -> Htt
 
 def _like(request: HttpRequest, process: Process, number: str) -> Release | None:
     """The release that the new one is to be like, if the reader may see it."""
-    if not (number.isdecimal() and len(number) < 18):
-        return None
-    found: Release | None = Release.objects.visible_to(request.user).filter(pk=int(number), process=process).first()
+    found: Release | None = Release.objects.visible_to(request.user).filter(pk=finding.number_in(number), process=process).first()
     return found
 
 
@@ -117,10 +115,10 @@ def once(request: HttpRequest, key: str, answer: Callable[[], HttpResponse]) -> 
     return given
 
 
-def _plan(form: StartForm) -> plan_pages.Shown:
+def _plan(form: StartForm, starter: Any) -> plan_pages.Shown:
     """What would happen with the form as it is filled in."""
     given = form.given_with_kept() if form.is_bound else form.prefilled_values()
-    plan = plans.of_process(form.process, given, version=form.version, form=form.is_bound, starter=None)
+    plan = plans.of_process(form.process, given, version=form.version, form=form.is_bound, starter=starter)
     return plan_pages.shown(plan, form.version.pk)
 
 
@@ -131,7 +129,7 @@ def _page(request: HttpRequest, form: StartForm, sets: list[InputSet], times: Ti
         "times": times,
         "process": form.process,
         "version": form.version,
-        "plan": _plan(form),
+        "plan": _plan(form, request.user),
         "plan_url": reverse("releases:plan_process", args=[form.process.identifier]),
         "nav": "releases:list",
     }

@@ -72,11 +72,20 @@ def test_everything_finds(people: dict[str, User], two: list[int], client: Any) 
     assert Api(people["sam"]).get("releases/?value=1.5").json()["results"] == []
 
 
-@pytest.mark.parametrize("query", ["version=x", "from=yesterday", "until=2026-02-31", "archived=perhaps", "state=runing"])
+@pytest.mark.parametrize(
+    "query", ["version=x", "from=yesterday", "until=2026-02-31", "archived=perhaps", "state=runing", f"value={'9' * 301}", f"q={'x' * 301}"]
+)
 def test_what_cannot_be_understood_is_said_at_its_place(people: dict[str, User], query: str) -> None:
     answer = Api(people["steve"]).get(f"releases/?{query}")
     assert answer.status_code == 422
     assert [one["place"] for one in answer.json()["problems"]] == [f"/{query.split('=')[0]}"]
+
+
+def test_who_takes_part_by_a_group_is_found(people: dict[str, User], two: list[int]) -> None:
+    Release.objects.filter(pk=two[0]).update(owners=["group:dev"])
+    assert [row["id"] for row in Api(people["olga"]).get("releases/?person=sam@example.com").json()["results"]] == []
+    Release.objects.filter(pk=two[0]).update(owners=["group:qa"])
+    assert [row["id"] for row in Api(people["olga"]).get("releases/?person=sam@example.com").json()["results"]] == [two[0]]
 
 
 def test_archived_by_the_clock(people: dict[str, User], two: list[int], client: Any, settings: Any) -> None:

@@ -61,7 +61,7 @@ def test_a_release_says_when_it_ends_and_what_decides_that(client: Client) -> No
     release = started(process, olga)
     run_on(release)
     page = client.get(f"/releases/{release.pk}/").content.decode()
-    assert "Expected end" in page
+    assert "Likely end" in page
     assert "0 % of the work" in page
     assert page.count("act--critical") == 2
     assert "What it waits for" in page

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from releases import doorbell, estimates
+from releases import doorbell, estimates, plans
 from releases.models import ActivityRun, Attempt
 from relorch.accounts.models import User
 from tests import factories
@@ -152,3 +153,18 @@ def test_a_forecast_of_a_running_release(olga: User) -> None:
     (late,) = Api(olga).get(f"releases/{release.pk}/").json()["forecast"]["late"]
     assert late["activity"] == "b"
     assert "takes longer than usual: 1 h" in late["text"]
+
+
+def test_a_process_that_is_called_many_times_is_looked_at_once(olga: User) -> None:
+    inner = factories.process("inner", actor=olga, owners=["user:olga@example.com"], phases=[phase("work", noop("one"))])
+    factories.version(inner, actor=olga)
+    counted = []
+    for number in (2, 12):
+        calls = [sub(f"call_{n}", "inner") for n in range(number)]
+        made = factories.process(f"outer_{number}", actor=olga, owners=["user:olga@example.com"], phases=[phase("work", *calls)])
+        factories.version(made, actor=olga)
+        plans.of_process(made, {})
+        with CaptureQueriesContext(connection) as found:
+            assert len(plans.of_process(made, {}).running) == number
+        counted.append(len(found))
+    assert counted[0] == counted[1]

@@ -268,7 +268,14 @@ def test_a_draft_is_scheduled(api: dict[str, Api], shop: Process) -> None:
     place = f"releases/{steve.post('releases/', {'process': 'shop', 'inputs': {}}).json()['id']}/"
     wrong = problem(steve.post(f"{place}schedule/", {"scheduled_for": "2020-01-01T10:00:00Z"}), 422, "invalid_inputs")
     assert {one["place"] for one in wrong["problems"]} == {"/inputs/version", "/scheduled_for"}
-    steve("PATCH", place, {"inputs": {"version": "1.2"}}, If_Match="*")
+    for far in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59Z", "2099-01-01T00:00:00Z"):
+        for name in ("scheduled_for", "expected_end"):
+            said = steve.post(f"{place}schedule/", {"scheduled_for": (now() + HOUR).isoformat(), name: far})
+            assert (said.status_code, f"/{name}" in {one["place"] for one in said.json()["problems"]}) == (422, True), (far, name)
+    seen = steve("PATCH", place, {"inputs": {"version": "1.2"}}, If_Match="*")["ETag"]
+    Release.objects.filter(pk=int(place.split("/")[1])).update(auto_start=True)
+    problem(steve("PATCH", place, {"name": "x"}, If_Match=seen), 412, "stale")
+    Release.objects.filter(pk=int(place.split("/")[1])).update(auto_start=False)
     problem(api["rita"].post(f"{place}schedule/", {"scheduled_for": (now() + HOUR).isoformat()}), 403, "not_allowed")
     assert steve.post(f"{place}schedule/", {"scheduled_for": (now() + HOUR).isoformat()}).json()["state"] == "scheduled"
     assert problem(steve.post(f"{place}schedule/", {"scheduled_for": (now() + HOUR).isoformat()}), 409, "wrong_state")["state"] == "scheduled"
