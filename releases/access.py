@@ -21,11 +21,6 @@ OVERRIDE_VERBS = frozenset({"succeed"})
 """What breaks the glass: it needs its own permission."""
 
 
-def may_view(user: Any, release: Release) -> bool:
-    """Whether this release is there at all for this person."""
-    return Release.objects.visible_to(user).filter(pk=release.pk).exists()
-
-
 def may_start(user: Any, process: Process) -> bool:
     """Whether this person may start releases of the process; a draft is started with the same right."""
     return bool(may(user, Permission.START, process))

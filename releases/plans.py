@@ -160,13 +160,21 @@ class _Child:
     asks: tuple[str, ...]
 
 
-def _children(steps: Iterable[Activity], pins: Mapping[str, int], path: tuple[str, ...] = ()) -> dict[str, _Child]:
+_Known = dict[tuple[str, ...], _Child | None]
+"""What was found for each path of processes, so that a process that is called many times is looked at once."""
+
+
+def _children(steps: Iterable[Activity], pins: Mapping[str, int], path: tuple[str, ...] = (), known: _Known | None = None) -> dict[str, _Child]:
     found = {}
+    known = {} if known is None else known
     for step in steps:
         if step.type is ActivityType.SUBPROCESS and step.process and step.process not in path and len(path) < planning.MOST_LEVELS:
-            version = _version(step.process, pins)
-            if version is not None:
-                found[step.id] = _child(version, pins, (*path, step.process))
+            here = (*path, step.process)
+            if here not in known:
+                version = _version(step.process, pins)
+                known[here] = _child(version, pins, here, known) if version is not None else None
+            if (child := known[here]) is not None:
+                found[step.id] = child
     return found
 
 
@@ -178,9 +186,9 @@ def _version(process: str, pins: Mapping[str, int]) -> ProcessVersion | None:
     return found
 
 
-def _child(version: ProcessVersion, pins: Mapping[str, int], path: tuple[str, ...]) -> _Child:
+def _child(version: ProcessVersion, pins: Mapping[str, int], path: tuple[str, ...], known: _Known) -> _Child:
     flow = compiled(version.pk).flow
-    below = _children(flow.steps.values(), pins, path)
+    below = _children(flow.steps.values(), pins, path, known)
     estimates = estimates_of((version.process_id, version.pk))
     for key, child in below.items():
         estimates[key] = estimates[key] or child.estimate

@@ -33,11 +33,6 @@ class SaidComment:
         return to_html(self.row.text)
 
     @property
-    def may_delete(self) -> bool:
-        """Whether the reader may take it back."""
-        return self.mine and self.row.deleted_at is None
-
-    @property
     def change_url(self) -> str:
         """Where it is changed or taken back."""
         return reverse("releases:change_comment", args=[self.row.release_id, self.row.pk])
