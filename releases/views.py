@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from releases import access, confirming, finding, listing, operating, plan_pages, planning, plans, restarting, scheduling, states
 from releases.activity_pages import VERBS, ActivityPage, lines_of
-from releases.models import LogChunk
+from releases.models import LogChunk, Release
 from releases.pages import Page, visible
 from releases.starting_views import acting
 from relorch.lib.errors import NotAllowed
@@ -32,8 +32,13 @@ RELEASE_VERBS: Mapping[str, Callable[..., Any]] = {
     "reschedule": scheduling.reschedule,
 }
 
-_MAY: Mapping[str, Callable[..., bool]] = {
-    "start": lambda user, release: access.may_start(user, release.process),
+
+def _may_start(user: Any, release: Release) -> bool:
+    return access.may_start(user, release.process)
+
+
+_MAY: Mapping[str, Callable[[Any, Release], bool]] = {
+    "start": _may_start,
     "delete": access.may_edit_draft,
     "cancel": access.may_reschedule,
     "reschedule": access.may_reschedule,
