@@ -27,7 +27,7 @@ from releases.asking import hash_of, owners_of
 from releases.detail import said
 from releases.flows import compiled
 from releases.models import ActivityRun, Attempt, Release
-from relorch.accounts.confirming import confirm
+from relorch.accounts.confirming import Proof, confirm
 from relorch.accounts.models import ApiToken
 from relorch.lib import secrets
 from relorch.lib.rest import Resources
@@ -83,7 +83,7 @@ class SignOffs(Resources):
             packet=wanted["packet"],
             behalf=wanted.get("for", "").strip().lower(),
             by_token=isinstance(request.auth, ApiToken),
-            proof=None if isinstance(request.auth, ApiToken) else confirm(request._request, password=wanted["password"], code=wanted["code"]),
+            proof=_proof(request, release, activity, wanted),
             address=request.META.get("REMOTE_ADDR") or None,
         )
         vote = signed.sign_off
@@ -124,6 +124,13 @@ class Pending(Resources):
 def _asks(release: Release, activity: str) -> bool:
     step = compiled(release.version_id).steps.get(activity)
     return step is not None and step.activity.type == "manual"
+
+
+def _proof(request: Request, release: Release, activity: str, wanted: dict[str, Any]) -> Proof | None:
+    if isinstance(request.auth, ApiToken):
+        return None
+    wants = (compiled(release.version_id).steps[activity].activity.approval or Approval()).reauthenticate
+    return confirm(request._request, wants=wants, password=wanted["password"], code=wanted["code"], identity=wanted["identity"])
 
 
 def _case(attempt: Attempt) -> dict[str, Any]:

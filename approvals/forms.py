@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -15,11 +16,31 @@ from processes.value_fields import ValueForm
 COMMENT_HINTS = {"required": "required", "required_on_reject": "needed when you reject", "optional": "optional"}
 
 
+_CONFIRMING: dict[str, tuple[str, str, Any]] = {
+    "identity": (
+        "Your e-mail address",
+        "Who signs. Asked at the first signature, and after 15 minutes without one.",
+        partial(forms.EmailInput, {"autocomplete": "off"}),
+    ),
+    "password": ("Your password", "Confirms that it is you.", partial(forms.PasswordInput, {"autocomplete": "current-password"})),
+    "code": ("A code", "Of your authenticator app.", partial(forms.TextInput, {"autocomplete": "one-time-code", "inputmode": "numeric"})),
+    "passkey": ("Passkey", "", forms.HiddenInput),
+}
+"""What confirms who decides: label, hint and widget."""
+
+
 class DecisionForm(ValueForm):
     """Fields of the activity under `field-…`, and what every decision has, kept under names that no field can have. Nothing is chosen beforehand."""
 
     def __init__(
-        self, specs: Mapping[str, Variable], approval: Approval, data: Any = None, *, filled: Mapping[str, Any] | None = None, files: Any = None
+        self,
+        specs: Mapping[str, Variable],
+        approval: Approval,
+        data: Any = None,
+        *,
+        filled: Mapping[str, Any] | None = None,
+        files: Any = None,
+        asked: Sequence[str] = (),
     ) -> None:
         super().__init__(specs, data, values=filled, files=files)
         self.fields["-decision"] = forms.ChoiceField(choices=SignOff.Decision.choices, widget=forms.RadioSelect, label="Your decision")
@@ -27,22 +48,23 @@ class DecisionForm(ValueForm):
             widget=forms.Textarea(attrs={"rows": 3}), required=False, label="Comment", help_text=COMMENT_HINTS[approval.comment]
         )
 
-        if approval.reauthenticate:
-            password = forms.PasswordInput(attrs={"autocomplete": "current-password"})
-            self.fields["-password"] = forms.CharField(
-                widget=password, required=False, label="Your password", strip=False, help_text="Confirms that it is you."
-            )
-            code = forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"})
-            self.fields["-code"] = forms.CharField(widget=code, required=False, label="Or a code", help_text="Of your authenticator app.")
+        for name in asked:
+            label, hint, widget = _CONFIRMING[name]
+            self.fields[f"-{name}"] = forms.CharField(widget=widget(), required=False, label=label, strip=False, help_text=hint)
 
     def refuse_confirmation(self, message: str) -> None:
-        """Said at the password."""
-        self.add_error("-password", message)
+        """Said at the password, or at what is asked instead."""
+        self.add_error(next((f"-{name}" for name in ("password", "code", "passkey") if f"-{name}" in self.fields), None), message)
 
     @property
     def confirmation(self) -> list[Any]:
         """The bound fields that confirm who decides."""
-        return [self[name] for name in ("-password", "-code") if name in self.fields]
+        return [self[name] for name in ("-identity", "-password", "-code") if name in self.fields]
+
+    @property
+    def passkey(self) -> Any:
+        """The bound field of the passkey's answer, where one may be used."""
+        return self["-passkey"] if "-passkey" in self.fields else None
 
     def add_prefix(self, field_name: str) -> str:
         """The activity's fields cannot be confused with our own, whatever their names."""

@@ -125,6 +125,7 @@ class Signature(models.Model):
     reason = models.TextField(blank=True)
     packet = models.CharField(max_length=64)
     method = models.CharField(max_length=20)
+    evidence = OrderedJSONField(null=True, help_text="Of a passkey: the statement that it signed, and the assertion.")
     door = models.CharField(max_length=4)
     address = models.GenericIPAddressField(null=True)
     at = models.DateTimeField()

@@ -138,6 +138,8 @@ class SignOffBody(Body):
     )
     code = serializers.CharField(required=False, allow_blank=True, default="", write_only=True, help_text="Instead: of your authenticator app.")
 
+    identity = serializers.CharField(required=False, allow_blank=True, default="", write_only=True, help_text="Your e-mail address, where both are wanted.")
+
     def get_fields(self) -> dict[str, Any]:
         """`fields` is a word of REST framework's, `for` one of the language."""
         behalf = serializers.CharField(required=False, allow_blank=True, help_text="For whom, as their delegate; else through whom it fills most places.")

@@ -95,6 +95,8 @@ def sign_off(
         if problems:
             raise Invalid("invalid_decision", "The decision cannot be taken as it is.", problems)
         if filled.changes:
+            if proof is not None and proof.evidence:
+                raise Conflict("packet_changed", "Save the form first, then sign what you saved.", state=Run.WAITING)
             filling.write(work, attempt, filled)
         stored = packets.stored(attempt, work.at)
         for_person = get_user_model().objects.get(email=through) if through else None
@@ -161,8 +163,18 @@ def _confirmed(case: Case, person: Any, proof: Proof | None) -> None:
     """Raises NotAllowed where the approval wants the person to confirm that it is them, and this request did not: no door goes around it."""
     if proof is not None and proof.person != person.pk:
         raise NotAllowed("not_confirmed", "Somebody else was confirmed.")
-    if case.approval.reauthenticate and proof is None:
-        raise NotAllowed("reauthenticate", "This decision wants you to confirm that it is you: give your password, or a code of your authenticator app.")
+    wants = case.approval.reauthenticate
+    if wants and proof is None:
+        raise NotAllowed("reauthenticate", _CONFIRM[wants])
+    if (wants == "signature" and proof is not None and not proof.as_signature) or (wants == "passkey" and proof is not None and not proof.evidence):
+        raise NotAllowed("reauthenticate", _CONFIRM[wants])
+
+
+_CONFIRM: dict[bool | str, str] = {
+    True: "This decision wants you to confirm that it is you: give your password, a code of your authenticator app, or use a passkey.",
+    "signature": "This decision is signed: give your password on its page, and what else is asked there.",
+    "passkey": "This decision is signed with a passkey, on its page.",
+}
 
 
 def _checked(attempt: Attempt | None, decision: str, comment: str, fields: Mapping[str, Any] | None, *, form: bool) -> tuple[Filled, list[Problem]]:

@@ -23,6 +23,7 @@ urlpatterns = [
     re_path(rf"{_ACTIVITY}delegate/$", delegation_views.delegate_one, name="delegate"),
     re_path(rf"{_ACTIVITY}reassign/$", people_views.reassign, name="reassign"),
     re_path(rf"{_ACTIVITY}nudge/$", people_views.nudge, name="nudge"),
+    re_path(rf"{_ACTIVITY}challenge/$", views.challenge, name="challenge"),
     re_path(rf"{_ACTIVITY}fill/$", views.fill, name="fill"),
     re_path(rf"{_ACTIVITY}tasks/(?P<task>[a-z][a-z0-9_]{{0,62}})/$", views.task, name="task"),
 ]

@@ -8,12 +8,12 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from approvals import checklists, filling, links, signing, uploads
+from approvals import checklists, evidence, filling, links, signatures, signing, uploads
 from approvals.forms import DecisionForm
 from approvals.inbox import DUE, MOST, WHOSE, Inbox, Wanted, inbox_of
 from approvals.link_views import ARRIVED
@@ -23,12 +23,13 @@ from approvals.querysets import given_by, items_of, waiting
 from approvals.questions import seen_attempt
 from releases.engine import Actor
 from releases.models import Attempt, Release
-from relorch.accounts.confirming import confirm
+from relorch.accounts import passkeys
+from relorch.accounts.confirming import Proof, asked_of, confirm, confirm_by_passkey
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 from relorch.lib.htmx import page_or_fragment
 from relorch.lib.look import KINDS
 
-CONFIRMING = frozenset({"reauthenticate", "not_confirmed", "too_many_tries"})
+CONFIRMING = frozenset({"reauthenticate", "not_confirmed", "both_components", "too_many_tries"})
 """Refusals that are said at the field of the password."""
 
 
@@ -124,10 +125,10 @@ def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
     attempt = seen_attempt(request, release, activity)
     question = Question.of(attempt, request.user)
     approval = question.item.case.approval
-    form = DecisionForm(question.specs, approval, request.POST, files=request.FILES)
+    form = DecisionForm(question.specs, approval, request.POST, files=request.FILES, asked=asked_of(request, approval.reauthenticate))
     user: Any = request.user
     try:
-        proof = confirm(request, password=request.POST.get("password", ""), code=request.POST.get("code", "")) if approval.reauthenticate else None
+        proof = _proof(request, approval.reauthenticate)
         with uploads.stored(form) as given:
             signed = signing.sign_off(
                 release=attempt.release_id,
@@ -155,6 +156,33 @@ def sign_off(request: HttpRequest, release: str, activity: str) -> HttpResponse:
     links.used(attempt, user)
     messages.success(request, _thanks(signed, question))
     return HttpResponseRedirect(reverse("approvals:show", args=[attempt.release_id, activity]))
+
+
+def _proof(request: HttpRequest, wants: bool | str) -> Proof | None:
+    said = {name: request.POST.get(name, "") for name in ("password", "code", "identity", "passkey")}
+    if not wants:
+        return None
+    if said["passkey"]:
+        about = signatures.taken_statement(request)
+        return confirm_by_passkey(request, said["passkey"], challenge=evidence.challenge_of(about), about=about)
+    return confirm(request, wants=wants, password=said["password"], code=said["code"], identity=said["identity"])
+
+
+@login_required
+@require_POST
+def challenge(request: HttpRequest, release: str, activity: str) -> HttpResponse:
+    """What this person's passkey is to sign for a decision: bound to the packet that is shown, the decision and its reason. Decides nothing."""
+    attempt = seen_attempt(request, release, activity)
+    question = Question.of(attempt, request.user)
+    decision, packet = request.POST.get("decision", ""), request.POST.get("packet", "")
+    if not question.may_decide:
+        return JsonResponse({"message": question.refusal or "It is not open any more."}, status=409)
+    if decision not in SignOff.Decision.values:
+        return JsonResponse({"message": "Choose approve or reject first."}, status=422)
+    if packet != question.packet:
+        return JsonResponse({"message": "This has changed since you opened it: load the page again."}, status=409)
+    statement = signatures.statement_for(request, attempt, decision=decision, reason=request.POST.get("comment", "").strip(), through=question.item.behalf)
+    return JsonResponse(passkeys.options_for(request, request.user, evidence.challenge_of(statement)))
 
 
 @login_required
@@ -237,7 +265,11 @@ def _page(request: HttpRequest, attempt: Attempt, *, form: DecisionForm | None =
     context = {
         "question": question,
         "fill_form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if only_fills else None,
-        "form": (form or DecisionForm(question.specs, approval, filled=attempt.filled)) if wants_form else None,
+        "form": (form or DecisionForm(question.specs, approval, filled=attempt.filled, asked=asked_of(request, approval.reauthenticate)))
+        if wants_form
+        else None,
+        "needs_passkey": approval.reauthenticate == "passkey",
+        "has_passkey": approval.reauthenticate == "passkey" and bool(passkeys.of(request.user)),
         "conflict": conflict,
         "chosen": _chosen(request, form, conflict),
         "sends_mail": settings.RELORCH_MAIL,

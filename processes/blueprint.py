@@ -173,7 +173,9 @@ class Approval(Part):
     on_reject: Literal["hold", "fail"] = Field("hold", description="What a rejection does: a person chooses how to go on, or the activity ends rejected.")
     reject_when: Literal["any", "impossible"] = Field("any", description="any: one rejection rejects; impossible: once too few could still agree.")
     comment: Literal["optional", "required", "required_on_reject"] = Field("required_on_reject", description="Whether a decision needs a comment.")
-    reauthenticate: bool = Field(False, description="Whether people confirm who they are when they decide.")
+    reauthenticate: bool | Literal["signature", "passkey"] = Field(
+        False, description="Whether people confirm who they are when they decide; signature: as an electronic signature; passkey: over what is decided on."
+    )
     allow_tokens: bool = Field(False, description="Whether an API token may decide for its person.")
     binds: tuple[str, ...] | None = Field(
         None, description="What the decision is about; without it inputs, variables and outputs of upstream activities. A change asks again."

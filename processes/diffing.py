@@ -21,6 +21,7 @@ Kind = Literal["added", "removed", "changed"]
 Weakens = Callable[[Any, Any], bool]
 _LONGEST = 80
 _COMMENT = {"optional": 0, "required_on_reject": 1, "required": 2}
+_CONFIRMING: tuple[bool | str, ...] = (False, True, "signature", "passkey")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ _APPROVAL: dict[str, Weakens] = {
     "on_reject": _becomes("hold"),  # a run on hold can be ignored, one that ended rejected cannot
     "on_expiry": _becomes("hold"),
     "comment": lambda before, after: _COMMENT[after] < _COMMENT[before],
-    "reauthenticate": _becomes(False),
+    "reauthenticate": lambda before, after: _CONFIRMING.index(after) < _CONFIRMING.index(before),
     "allow_tokens": _becomes(True),
     "binds": lambda before, after: before is None or (after is not None and _loses(before, after)),
 }

@@ -21,6 +21,7 @@ import approvals.api
 import approvals.checklist_api
 import approvals.delegations_api
 import approvals.people_api
+import approvals.signatures_api
 import processes.api
 import processes.drafting_api
 import processes.input_sets_api
@@ -84,6 +85,7 @@ urlpatterns = [
     *releases.talk_api.routes,
     *approvals.api.routes,
     *approvals.people_api.routes,
+    *approvals.signatures_api.routes,
     *approvals.delegations_api.routes,
     *approvals.checklist_api.routes,
     *relorch.accounts.api.routes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import available_timezones
 
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -75,8 +76,19 @@ def profile(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("accounts:profile"))
     mail = [form[f"mail_{kind}"] for kind in MailKind]
     own = [form[name] for name in ProfileForm.Meta.fields]
-    context = {"form": form, "own": own, "mail": mail, "sends_mail": settings.RELORCH_MAIL}
+    context = {"form": form, "own": own, "mail": mail, "keys": _keys(user), "sends_mail": settings.RELORCH_MAIL}
     return render(request, "account/profile.html", context, status=422 if request.method == "POST" else 200)
+
+
+def _keys(user: Any) -> dict[str, Any]:
+    """What the person confirms themselves with, for the page."""
+    rows = list(Authenticator.objects.filter(user=user.pk).order_by("pk"))
+    kinds = {row.type for row in rows}
+    return {
+        "app": Authenticator.Type.TOTP in kinds,
+        "codes": Authenticator.Type.RECOVERY_CODES in kinds,
+        "passkeys": [row for row in rows if row.type == Authenticator.Type.WEBAUTHN],
+    }
 
 
 urlpatterns = [path("", profile, name="profile")]

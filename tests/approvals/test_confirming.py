@@ -11,6 +11,7 @@ from django.test import Client
 
 from approvals import signatures
 from approvals.models import Signature, SignOff
+from relorch.accounts import confirming
 from relorch.accounts.models import User
 from relorch.lib.errors import NotAllowed
 from tests import factories
@@ -142,3 +143,45 @@ def test_a_changed_vote_is_signed_anew_and_the_earlier_signature_holds() -> None
     api(client, release, password=factories.PASSWORD)
     api(client, release, password=factories.PASSWORD, comment="again")
     assert [signatures.verifies(row) for row in Signature.objects.all()] == [True, True]
+
+
+def test_a_series_of_signatures_begins_with_both_components_and_ends_when_it_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    ann, bob = people("ann", "bob")
+    first, second, third = (asking([(1, [ann])], reauthenticate="signature") for _ in range(3))
+    asking([(1, [bob])], reauthenticate="signature")
+    client = signed_in(ann)
+    assert api(client, first, password=factories.PASSWORD).json()["code"] == "both_components"
+    assert api(client, first, password=factories.PASSWORD, identity=bob.email).json()["code"] == "not_confirmed"
+    assert api(client, first, password="wrong", identity=ann.email).json()["code"] == "not_confirmed"
+    where = f"/approvals/{first.pk}/ask/"
+    assert b"Your e-mail address" in client.get(where).content
+    page = client.post(where + "sign_off/", {"decision": "approve", "password": factories.PASSWORD, "identity": "Ann@Example.com "})
+    assert page.status_code == 302
+    assert b"Your e-mail address" not in client.get(f"/approvals/{second.pk}/ask/").content
+    assert api(client, second).json()["code"] == "reauthenticate", "the password again each time"
+    assert api(client, second, password=factories.PASSWORD).status_code == 201
+    assert api(signed_in(ann), third, password=factories.PASSWORD).json()["code"] == "both_components", "another session"
+    later = confirming.time.time() + 15 * 60
+    monkeypatch.setattr(confirming.time, "time", lambda: later)
+    assert api(client, third, password=factories.PASSWORD).json()["code"] == "both_components"
+    assert api(client, third, password=factories.PASSWORD, identity=ann.email).status_code == 201
+    assert list(Signature.objects.values_list("method", flat=True)) == ["identity+password", "password", "identity+password"]
+
+
+def test_whoever_has_an_app_signs_first_with_its_code_and_never_with_the_code_alone() -> None:
+    (ann,) = people("ann")
+    release = asking([(1, [ann])], reauthenticate="signature", allow_tokens=True)
+    secret = totp.generate_totp_secret()
+    kept = totp.TOTP.activate(ann, secret).instance.data["secret"]
+    assert secret not in kept
+    code = totp.format_hotp_value(totp.hotp_value(secret, next(iter(totp.yield_hotp_counters_from_time()))))
+    client = signed_in(ann)
+    assert api(client, release, password=factories.PASSWORD, identity=ann.email).json()["code"] == "both_components"
+    assert api(client, release, code=code).json()["code"] == "both_components"
+    by_token = Client(headers={"Authorization": f"Bearer {factories.token(ann)}"})
+    assert api(by_token, release, password=factories.PASSWORD, code=code).json()["code"] == "reauthenticate"
+    packet = client.get(f"/approvals/{release.pk}/ask/").context["question"].packet
+    client.post("/approvals/together/decide/", {"decision": "approve", "item": f"{release.pk}/ask/{packet}", "password": factories.PASSWORD})
+    assert not SignOff.objects.exists()
+    assert api(client, release, password=factories.PASSWORD, code=code).status_code == 201
+    assert Signature.objects.get().method == "code+password"

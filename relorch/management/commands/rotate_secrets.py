@@ -10,6 +10,7 @@ from django.db import transaction
 from processes import input_sets
 from releases.models import Release
 from releases.names import context_of
+from relorch.accounts import authenticators
 from relorch.lib import secrets
 
 
@@ -21,8 +22,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """One row at a time, so that nothing waits for it."""
         key = secrets.rotate()
-        sets, releases = input_sets.renew_secrets(), _renew_releases()
-        self.stdout.write(f"New key {key}; {sets} input sets and {releases} releases encrypted again. The file secret-keys in the home has changed: save it.")
+        sets, releases, apps = input_sets.renew_secrets(), _renew_releases(), authenticators.renew_secrets()
+        said = f"{sets} input sets, {releases} releases and {apps} authenticators encrypted again"
+        self.stdout.write(f"New key {key}; {said}. The file secret-keys in the home has changed: save it.")
 
 
 def _renew_releases() -> int:
