@@ -26,7 +26,7 @@ def with_authenticator(page: Any) -> Any:
     return session, session.send("WebAuthn.addVirtualAuthenticator", {"options": device})["authenticatorId"]
 
 
-def test_from_no_passkey_to_a_signed_decision(browser: Any, live_server: Any) -> None:  # noqa: F811
+def test_from_no_passkey_to_a_signed_decision(browser: Any, live_server: Any) -> None:
     assert "localhost" in live_server.url, "browsers know passkeys over plain HTTP only there"
     (ann,) = people("ann")
     release = asking([(1, [ann])], reauthenticate="passkey")
