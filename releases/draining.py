@@ -19,9 +19,9 @@ MOST_SECONDS = 5.0
 """Then the worker rings for the rest, so that every tree and every other worker gets its share."""
 
 
-def worker_name() -> str:
-    """This process, for people who look for it."""
-    return f"{platform.node()}:{os.getpid()}"
+def worker_name(number: int = 0) -> str:
+    """This process, or the one of that number, for people who look for it."""
+    return f"{platform.node()}:{number or os.getpid()}"
 
 
 def drain(lane: str, *, seconds: float = MOST_SECONDS) -> int:

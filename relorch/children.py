@@ -15,6 +15,7 @@ from types import FrameType
 
 from setproctitle import setproctitle
 
+from relorch import ears
 from relorch.lib.unprivileged import end_with_parent
 
 PRELOADED = (
@@ -105,6 +106,9 @@ def worker(queue: str, slots: int) -> None:
 
 def clock() -> None:
     """Celery's beat."""
+    from celery.signals import after_task_publish
+
+    after_task_publish.connect(lambda **_: ears.note(ears.CLOCK), weak=False)
     _celery("beat", "--loglevel", "WARNING")
 
 

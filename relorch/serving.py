@@ -1,12 +1,13 @@
 """`serve`: database, web, workers and clock as one process tree, from the first start to the last process gone.
 
-A child that dies is started again within a second, however often. Each child leads its own process group, so that Ctrl-C reaches only us and
-we decide the order of stopping; on Linux the kernel ends the children when we are killed.
+A child that dies is started again within a second, however often; in the place of one that lives and hears nothing comes another. Each child leads its
+own process group, so that Ctrl-C reaches only us and we decide the order of stopping; on Linux the kernel ends the children when we are killed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import functools
 import logging
@@ -16,13 +17,18 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO, Protocol
 
-from relorch import children, embedded
+import psutil
+from django.db import DatabaseError, connection
+
+from releases.draining import worker_name
+from releases.models import Attempt
+from relorch import children, ears, embedded
 from relorch.lib.errors import Conflict, Unavailable
 
 log = logging.getLogger(__name__)
@@ -47,6 +53,8 @@ class Child:
     title: str
     main: Callable[[], object]
     closes: tuple[int, ...] = ()
+    ear: str = ""
+    """Its name among the ears, if it is to hear something."""
     number: int = 0
     code: int | None = None
     starts: int = 0
@@ -80,10 +88,41 @@ class Child:
                 time.sleep(0.005)
 
 
+@dataclass
+class Leaving:
+    """A deaf worker in whose place is another. Its sockets may hold it for ever; what it still performs may not be cut off for that."""
+
+    child: Child
+    since: float = field(default_factory=time.monotonic)
+    looked: float = 0.0
+
+    def has_left(self, grace: float) -> bool:
+        """Whether it is gone; it is killed after the grace as soon as nothing that it has claimed runs."""
+        now = time.monotonic()
+        if self.child.lives() and (now < self.since + grace or now < self.looked + 1.0):
+            return False
+        self.looked = now
+        if self.child.lives() and self._works():
+            return False
+        self.child.sweep()
+        return True
+
+    def _works(self) -> bool:
+        try:
+            numbers = [self.child.number, *(process.pid for process in psutil.Process(self.child.number).children())]
+            return Attempt.objects.filter(state="running", worker__in=[worker_name(number) for number in numbers]).exists()
+        except (DatabaseError, psutil.Error):
+            return True
+        finally:
+            connection.close()
+
+
 class Supervisor:
     """Runs the children until it is told to stop."""
 
-    def __init__(self, home: Path, listening: socket.socket, *, script_slots: int, grace: int, public: str = "", locks: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, home: Path, listening: socket.socket, *, script_slots: int, grace: int, deaf_after: int, public: str = "", locks: tuple[int, ...] = ()
+    ) -> None:
         """`public` is the https base address, if any; `locks` are descriptors that no child may hold."""
         self.place = None if os.environ.get("DATABASE_URL") else embedded.Place(home)
         self.grace = grace
@@ -94,10 +133,13 @@ class Supervisor:
         others = (*locks, listening.fileno())
         self.children = [
             Child("relorch web", functools.partial(children.web, listening, behind_proxy=bool(public), grace=grace), locks),
-            Child("celery worker engine", functools.partial(children.worker, "engine", 2), others),
-            Child("celery worker scripts", functools.partial(children.worker, "scripts", script_slots), others),
-            Child("celery beat", children.clock, others),
+            Child("celery worker engine", functools.partial(children.worker, "engine", 2), others, ear="engine"),
+            Child("celery worker scripts", functools.partial(children.worker, "scripts", script_slots), others, ear="scripts"),
+            Child("celery beat", children.clock, others, ear=ears.CLOCK),
         ]
+        names = [child.ear for child in self.children if child.ear]
+        self.watch = ears.Watch(ears.make(names).last, names, deaf_after)
+        self.leaving: list[Leaving] = []
 
     def run(self, out: Writes) -> None:
         """Starts all, says the address when `/readyz` answers 200, and watches until SIGTERM, SIGHUP or Ctrl-C."""
@@ -134,7 +176,23 @@ class Supervisor:
                 lived = time.monotonic() - child.started
                 log.warning("%s has ended (%s) after %.1f s; starting it again, start %d", child.title, child.code, lived, child.starts + 1)
             child.sweep()
-            child.start()
+            self._start(child)
+        for name, seconds in self.watch.deaf(time.monotonic()).items():
+            for child in self.children:
+                if child.ear == name:
+                    log.warning("%s lives but has heard nothing for %.0f s; another takes its place, start %d", child.title, seconds, child.starts + 1)
+                    self._replace(child)
+        self.leaving = [one for one in self.leaving if not one.has_left(self.grace)]
+
+    def _start(self, child: Child) -> None:
+        child.start()
+        self.watch.began(child.ear)
+
+    def _replace(self, child: Child) -> None:
+        """The deaf one may still work on what it had heard: it is asked to end, and may come to the end of that beside the new one."""
+        self.leaving.append(Leaving(dataclasses.replace(child)))
+        child.send(signal.SIGTERM)
+        self._start(child)
 
     def _is_ready(self) -> bool:
         try:
@@ -146,18 +204,19 @@ class Supervisor:
 
     def _end(self) -> None:
         """All are asked to end and finish what they do within the grace; then whatever is left is killed."""
-        for child in reversed(self.children):
+        everybody = [*self.children, *(one.child for one in self.leaving)]
+        for child in reversed(everybody):
             child.send(signal.SIGTERM)
-        self._wait(self.grace)
-        for child in self.children:
+        self._wait(everybody, self.grace)
+        for child in everybody:
             child.send(signal.SIGQUIT)
-        self._wait(AFTER_GRACE, patient=True)
-        for child in self.children:
+        self._wait(everybody, AFTER_GRACE, patient=True)
+        for child in everybody:
             child.sweep()
 
-    def _wait(self, seconds: float, *, patient: bool = False) -> None:
+    def _wait(self, everybody: Sequence[Child], seconds: float, *, patient: bool = False) -> None:
         deadline = time.monotonic() + seconds
-        while any(child.lives() for child in self.children) and time.monotonic() < deadline and (patient or self.stopping < 2):
+        while any(child.lives() for child in everybody) and time.monotonic() < deadline and (patient or self.stopping < 2):
             time.sleep(0.02)
 
 

@@ -25,6 +25,7 @@ RELORCH_SCRIPT_SLOTS = environment.whole("RELORCH_SCRIPT_SLOTS", max(4, os.cpu_c
 RELORCH_EGRESS_ALLOW = environment.words("RELORCH_EGRESS_ALLOW")
 RELORCH_SANDBOX = environment.one_of("RELORCH_SANDBOX", ("auto", "required", "off"), "auto")
 RELORCH_GRACE = environment.whole("RELORCH_GRACE", 10, most=600)
+RELORCH_DEAF_AFTER = environment.whole("RELORCH_DEAF_AFTER", 20, least=5, most=600)
 RELORCH_LEASE = environment.whole("RELORCH_LEASE", 30, least=3, most=600)
 RELORCH_KEEP_WORK = environment.whole("RELORCH_KEEP_WORK", 7, least=1, most=3650)  # days
 RELORCH_ARCHIVE_AFTER = environment.whole("RELORCH_ARCHIVE_AFTER", 365, least=1, most=36_500)  # days

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.house.installation import Served, left, until
+from tests.house.proxy import Proxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.broker, pytest.mark.xdist_group("serve")]
 
@@ -77,6 +79,47 @@ def test_redis_goes_and_comes_back(tmp_path: Path, redis: Redis) -> None:
         took = served.stop()
     assert took < 3 + 4
     assert not left(processes)
+
+
+def test_whoever_lives_and_is_deaf_is_replaced(tmp_path: Path, redis: Redis) -> None:
+    """R-06: connections that are dead without an end, then a broker that takes connections and says nothing."""
+    with Proxy(redis.port) as proxy:
+        served = Served(tmp_path / "home", BROKER_URL=f"redis://127.0.0.1:{proxy.port}/0", RELORCH_GRACE="3", RELORCH_DEAF_AFTER="5")
+        processes = served.tree()
+        try:
+            until(lambda: heard_since(served), 20, "a worker hears")
+            before = {name: served.child(*name).pid for name in (("worker", "engine"), ("worker", "scripts"))}
+            assert proxy.deafen() >= len(before)
+            until(lambda: checks(served).get("worker", "").startswith("silent"), 10, "it is said")
+            status, body = served.get("/readyz")
+            assert (status, json.loads(body)["status"]) == (503, "degraded")
+            assert served.get("/accounts/login/")[0] == 200
+            until(lambda: all(heard(served, name[1]) for name in before), 40, "both hear again")
+            until(lambda: served.get("/readyz")[0] == 200, 20, "ready again")
+            said = served.errors.read_text()
+            for title in ("celery worker engine", "celery worker scripts"):
+                assert f"{title} lives but has heard nothing for" in said
+            until(lambda: not left([psutil.Process(pid) for pid in before.values() if psutil.pid_exists(pid)]), 10, "the deaf ones have left")
+            proxy.swallow(True)
+            until(lambda: checks(served).get("broker") == "unreachable", 20, "that nobody answers is said")
+            assert served.get("/accounts/login/")[0] == 200
+            proxy.swallow(False)
+            until(lambda: served.get("/readyz")[0] == 200, 40, "ready again")
+            assert heard_since(served)
+        finally:
+            processes += served.tree()
+            took = served.stop()
+    assert took < 3 + 4
+    assert not left(processes)
+
+
+def heard(served: Served, queue: str) -> bool:
+    """Whether the newest pulse of this queue is fresh."""
+    from relorch import cluster
+
+    with cluster.connect(cluster.Place(served.home), "application") as connection:
+        row = connection.execute("SELECT clock_timestamp() - at < interval '3 seconds' FROM relorch_pulse WHERE queue = %s", [queue]).fetchone()
+        return bool(row and row[0])
 
 
 def heard_since(served: Served) -> bool:

@@ -19,7 +19,7 @@ from approvals import signing
 from releases import doorbell, evaluating, operating, sweep
 from releases.attempts import exchange, give_up_lost
 from releases.engine import Actor, Claim, End
-from releases.models import ActivityRun, Attempt, Release
+from releases.models import ActivityRun, Attempt
 from releases.states import Run
 from relorch.lib.errors import Conflict
 from tests import factories

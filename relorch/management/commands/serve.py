@@ -54,6 +54,7 @@ class Command(BaseCommand):
                 listening,
                 script_slots=settings.RELORCH_SCRIPT_SLOTS,
                 grace=settings.RELORCH_GRACE,
+                deaf_after=settings.RELORCH_DEAF_AFTER,
                 public=settings.RELORCH_BASE_URL,
                 locks=(lock.fileno(),),
             )
