@@ -7,28 +7,30 @@ open or not started is never archived, and one that is retried comes back.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.db.models import BooleanField, Exists, F, Func, JSONField, OuterRef, Q, QuerySet, TextField, Value
-from django.db.models.functions import Cast, Coalesce, Lower, Now
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Lower, Now
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.timezone import get_current_timezone, is_naive
 
+from processes.models import Process
 from processes.problems import Problem, did_you_mean
 from releases import states
-from releases.models import Release, RunPerson
+from releases.models import InputValue, Release, RunPerson
 
 WORDS = ("q", "process", "version", "state", "starter", "person", "tag", "identifier", "release_version", "colour", "value", "from", "until")
 """What can be asked for; together they must all fit."""
 MOST_DIGITS = 18
 LONGEST = 300
+LONGEST_VALUE = 200
+"""Characters of a value that can be searched."""
 _NUMBERS = ("version",)
 _TIMES = ("from", "until")
-_SAME = "(@ == $text || @ starts with $text || @ == $exact)"
-_ANY, _NAMED = f"$.* ? {_SAME}", f"$.keyvalue() ? (@.key == $name).value ? {_SAME}"
 
 
 def number_in(text: str) -> int | None:
@@ -87,7 +89,7 @@ def _condition(name: str, text: str, user: Any) -> Q:
         case "tag":
             return Q(tags__contains=[text])
         case "value":
-            return Q(given_value(text))
+            return given_value(text)
         case "from":
             return Q(finished_at__gte=time_in(text)) | (Q(finished_at__isnull=True) & _begins(gte=time_in(text))) | Q(state__in=sorted(states.LIVE))
         case "until":
@@ -104,7 +106,13 @@ def _begins(**bound: Any) -> Q:
 
 def _text(text: str) -> Q:
     number = number_in(text.upper().removeprefix("R-"))
-    found = Q(name__icontains=text) | Q(identifier__icontains=text) | Q(process__name__icontains=text) | Q(release_version=text) | Q(tags__contains=[text])
+    found = (
+        Q(name__icontains=text)
+        | Q(identifier__icontains=text)
+        | Q(process__in=Process.objects.filter(name__icontains=text).order_by().values("pk"))
+        | Q(release_version=text)
+        | Q(tags__contains=[text])
+    )
     return found if number is None else found | Q(pk=number)
 
 
@@ -122,26 +130,30 @@ def _takes_part(email: str) -> Q:
     return Q(starter__email=email) | Q(owners__overlap=names) | Q(Exists(named))
 
 
-def given_value(text: str) -> Func:
-    """Whether an input's value is, or begins with, the text in any case; `name=value` looks at one input. A secret is an object and never fits."""
+def given_value(text: str) -> Q:
+    """Whether an input's value is, or begins with, the text in any case; `name=value` looks at one input. Secrets are not among the values."""
     name, equals, value = text.partition("=")
-    said = (value if equals else text).strip().lower()
-    number = float(said) if said.replace(".", "", 1).removeprefix("-").isdecimal() and said.isascii() else None
-    known = {"text": said, "exact": {"true": True, "false": False}.get(said, number), "name": name.strip().lower()}
-    low = Cast(Lower(Cast(Cast(F("inputs"), JSONField()), TextField())), JSONField())
-    path = Func(Value(_NAMED if equals else _ANY), template="%(expressions)s::jsonpath")
-    return Func(low, path, Value(known, JSONField()), Value(True), function="jsonb_path_exists", output_field=BooleanField())
+    said = (value if equals else text).strip()[:LONGEST_VALUE]
+    fits = Q(value__startswith=Lower(Value(said)))
+    if said.isascii() and said.replace(".", "", 1).removeprefix("-").isdecimal():
+        fits |= Q(value=f"{Decimal(said).normalize():f}")
+    found = InputValue.objects.filter(fits)
+    return Q(pk__in=(found.filter(name=name.strip().lower()) if equals else found).values("release_id"))
 
 
 def archived() -> Q:
     """Those whose tree has been over for long enough."""
-    over = Q(root__state__in=sorted(states.ENDED))
-    since = Coalesce(F("root__finished_at"), F("root__expected_end"))
-    return over & Q(_Before(since, Now() - Value(timedelta(days=settings.RELORCH_ARCHIVE_AFTER))))
+    root = Release.objects.filter(pk__gte=OuterRef("root_id"), pk__lte=OuterRef("root_id"))  # asked of children alone, never as the set of all roots
+    return (Q(level=1) & _over()) | (Q(level__gt=1) & Q(Exists(root.filter(_over()))))
+
+
+def _over() -> Q:
+    since = Coalesce(F("finished_at"), F("expected_end"), Value(datetime.max.replace(tzinfo=UTC)))
+    return Q(state__in=sorted(states.ENDED)) & Q(_Before(since, Now() - Value(timedelta(days=settings.RELORCH_ARCHIVE_AFTER))))
 
 
 class _Before(Func):
-    """`a < b`; null when one of them is."""
+    """`a < b`."""
 
     template = "(%(expressions)s)"
     arg_joiner = " < "
@@ -152,5 +164,4 @@ def kept(releases: QuerySet[Release], which: str) -> QuerySet[Release]:
     """`true`: the archived ones alone; `any`: all; else those that are not archived."""
     if which == "any":
         return releases
-    old = Release.objects.filter(archived(), pk=OuterRef("pk"))
-    return releases.filter(Exists(old)) if which == "true" else releases.filter(~Exists(old))
+    return releases.filter(archived() if which == "true" else ~archived())

@@ -14,10 +14,13 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
+from processes.access import processes_with
 from processes.models import Process, ProcessVersion
 from processes.versions import blueprint_of
 from releases import finding, states, wording
-from releases.models import ActivityRun, Release
+from releases.models import ActivityRun, Release, RunPerson
+from releases.querysets import SHOWING
+from releases.standins import stood_in_for
 
 PAGE = 25
 MOST_COUNTED = 99
@@ -48,8 +51,7 @@ class Row:
 
 def top(user: Any) -> QuerySet[Release]:
     """Those that this person may see, without the children of a release that they see too."""
-    seen = Release.objects.visible_to(user)
-    return seen.filter(Q(parent_run__isnull=True) | ~Q(root__in=seen.values("pk")))
+    return Release.objects.on_top_for(user)
 
 
 def in_view(releases: QuerySet[Release], view: str, user: Any) -> QuerySet[Release]:
@@ -161,11 +163,21 @@ def _steps(versions: Iterable[int]) -> dict[int, Mapping[str, tuple[str, str]]]:
 
 
 def choices(user: Any) -> dict[str, Any]:
-    """What the filters offer: processes and people that occur."""
-    seen = Release.objects.visible_to(user)
-    people = get_user_model().objects.filter(pk__in=seen.values("starter"))
+    """What the filters offer: processes and people that occur. Each is looked for by an index; never all releases that somebody may see."""
+    has, started = Release.objects.filter(process=OuterRef("pk")), Release.objects.filter(starter=OuterRef("pk"))
+    people = get_user_model().objects.order_by("name", "email")
+    if user.is_superuser:
+        with_releases, who_started = Q(Exists(has)), Q(Exists(started))
+    else:
+        shown = Process.objects.filter(processes_with(user, *SHOWING)).order_by().values("pk")
+        with_releases = (Q(pk__in=shown) & Q(Exists(has))) | Q(pk__in=Release.objects.filter(starter=user).order_by().values("process"))
+        who_started = Q(Exists(started.filter(process__in=shown))) | (Q(pk=user.pk) & Q(Exists(started)))
+        for way in (Q(user=user), Q(group__in=user.groups.order_by().values("pk")), stood_in_for(user)):
+            named = RunPerson.objects.filter(way).order_by()
+            with_releases |= Q(pk__in=named.values("release__process"))
+            who_started |= Q(pk__in=named.values("release__starter"))
     return {
-        "processes": Process.objects.filter(pk__in=seen.values("process")).order_by("name", "identifier").only("identifier", "name")[:200],
-        "starters": people.order_by("name", "email")[:200],
+        "processes": Process.objects.filter(with_releases).order_by("name", "identifier").only("identifier", "name")[:200],
+        "starters": people.filter(who_started)[:200],
         "states": [(state.value, state.value.replace("_", " ").capitalize()) for state in states.Release],
     }

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models.lookups import In
 
 from processes.access import Permission, processes_with
 from processes.models import Process
+
+SHOWING = (Permission.VIEW, Permission.OPERATE, Permission.START, Permission.OVERRIDE)
+"""Any of these on a process shows its releases."""
 
 
 class ReleaseQuerySet(models.QuerySet[Any]):
@@ -21,13 +25,27 @@ class ReleaseQuerySet(models.QuerySet[Any]):
         if user.is_superuser:
             return self
         from releases.models.run import RunPerson
-        from releases.standins import people_of, stood_in_for
+        from releases.standins import stood_in_for
 
-        processes = Process.objects.filter(processes_with(user, Permission.VIEW, Permission.OPERATE, Permission.START, Permission.OVERRIDE))
-        mine = RunPerson.objects.filter(people_of(user) | stood_in_for(user))
-        return self.filter(
-            Q(process__in=processes.values("pk")) | Q(starter=user) | Q(pk__in=mine.values("release_id")) | Q(root__process__in=processes.values("pk"))
-        )
+        processes = Process.objects.filter(processes_with(user, *SHOWING)).order_by().values("pk")
+        named, groups = RunPerson.objects.order_by(), user.groups.order_by().values("pk")
+        # each way of being named in a set of its own, which an index has
+        mine = Q()
+        for way in (Q(user=user), Q(group__in=groups), stood_in_for(user)):
+            mine |= Q(pk__in=named.filter(way).values("release_id"))
+        # asked of children alone, and as a value: a join, or EXISTS made into a set of all roots, costs as much as there are releases
+        root = Subquery(self.model._base_manager.filter(pk=OuterRef("root_id")).values("process_id"))
+        below = Q(level__gt=1) & Q(In(root, processes))
+        return self.filter(Q(process__in=processes) | Q(starter=user) | mine | below)
+
+    def on_top_for(self, user: Any) -> Self:
+        """Those visible to this person, without the children of a release that they see too."""
+        seen = self.visible_to(user)
+        if user.is_superuser:
+            return seen.filter(parent_run__isnull=True)
+        # a range of one, because of an equality the database would make the set of everything seen
+        root = self.model.objects.filter(pk__gte=OuterRef("root_id"), pk__lte=OuterRef("root_id"))
+        return seen.filter(Q(parent_run__isnull=True) | ~Q(Exists(root.visible_to(user))))
 
 
 class ActivityRunQuerySet(models.QuerySet[Any]):

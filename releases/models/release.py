@@ -87,6 +87,8 @@ class Release(models.Model):
             models.Index(fields=["state", "-id"], name="release_state"),
             models.Index(fields=["expected_end"], name="release_to_be_missed", condition=Q(state="scheduled")),
             GinIndex(fields=["tags"], name="release_tags"),
+            models.Index(fields=["starter", "process"], name="release_starter_process"),
+            models.Index(fields=["release_version"], name="release_version_said", condition=~Q(release_version="")),
         ]
 
     def __str__(self) -> str:
@@ -96,6 +98,20 @@ class Release(models.Model):
     def is_over(self) -> bool:
         """Whether nothing will move any more, a reopening apart."""
         return self.state in states.ENDED
+
+
+class InputValue(models.Model):
+    """A value that was given to a release, to be found by; kept by a trigger of the database (migration 0012). Secrets and objects are not here."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
+    name = models.TextField(help_text="Of the input, in small letters.")
+    value = models.TextField(help_text="In small letters, its first 200; of a list one row for each value; numbers without closing zeros.")
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["value"], name="input_value", opclasses=["text_pattern_ops"])]
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value}"
 
 
 class PhaseRun(models.Model):

@@ -85,6 +85,10 @@ class RunPerson(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=Q(user__isnull=True) ^ Q(group__isnull=True), name="run_person_is_one")]
+        indexes: ClassVar = [
+            models.Index(fields=["user", "release"], name="run_person_of_user", condition=Q(user__isnull=False)),
+            models.Index(fields=["group", "release"], name="run_person_of_group", condition=Q(group__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.role} {self.user or self.group}"

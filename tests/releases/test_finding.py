@@ -10,7 +10,8 @@ from django.db import connection
 from django.utils import timezone
 
 from processes.models import Process
-from releases.models import Release
+from releases import finding
+from releases.models import InputValue, Release
 from relorch.accounts.models import User
 from tests import factories
 from tests.processes.conftest import Api
@@ -70,6 +71,22 @@ def test_everything_finds(people: dict[str, User], two: list[int], client: Any) 
         page = client.get(f"/releases/?view=all&{query}").content.decode()
         assert [pk for pk in both if f'id="release-{pk}"' in page] == wanted, query
     assert Api(people["sam"]).get("releases/?value=1.5").json()["results"] == []
+
+
+def test_values_are_found_as_they_are_now_and_no_secrets(people: dict[str, User], two: list[int]) -> None:
+    def fits(text: str) -> bool:
+        return Release.objects.filter(finding.given_value(text), pk=two[0]).exists()
+
+    given = {"Rate": 2.50, "list": ["A b", 7], "flag": True, "key": {"$secret": "hunter2"}, "other": {"deep": "hidden"}, "none": None, "sign": "100%_x"}
+    Release.objects.filter(pk=two[0]).update(inputs=given)
+    assert all(map(fits, ["2.5", "2.50", "rate=2.500", "RATE=2.5", "a B", "7", "list=a", "true", "flag=TRUE", "100%_X", "sign=100%"])), given
+    assert not any(map(fits, ["1.5", "list=b", "hunter2", "hidden", "key=", "key=hunter2", "100%a", "none=null", "%", "_", "2.51"])), given
+    Release.objects.filter(pk=two[0]).update(name="Another")
+    assert fits("a b")
+    answer = Api(people["steve"])("DELETE", f"releases/{two[0]}/", If_Match="*")
+    assert answer.status_code == 204, answer.content
+    assert not InputValue.objects.filter(release=two[0]).exists()
+    assert InputValue.objects.filter(release=two[1]).exists()
 
 
 @pytest.mark.parametrize(
