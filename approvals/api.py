@@ -204,7 +204,7 @@ def _pending(attempt: Attempt) -> dict[str, Any]:
         "release_name": release.name,
         "process": release.process.identifier,
         "activity": attempt.run.key,
-        "name": (attempt.request or {}).get("title") or attempt.run.key,
+        "name": attempt.title,
         "attempt": attempt.number,
         "asked_at": said(attempt.asked_at),
         "due_at": said(attempt.due_at),

@@ -39,11 +39,11 @@ def delegate(
 ) -> Delegation:
     """`to` may decide for `person`: everything, in `process`, or on `run`; from `starts_at` (now) to `ends_at` (until ended).
 
-    Given by the person (`by`), or for them by a superuser. Raises NotAllowed, Invalid (itself, a person who has left, times, a circle), and for a
+    Given by the person itself (`by`). Raises NotAllowed, Invalid (itself, a person who has left, times, a circle), and for a
     run Conflict when it does not wait or the person does not decide there.
     """
-    if by.pk != person.pk and not by.is_superuser:
-        raise NotAllowed("delegation_of_another", "A delegation is given by its own person, or by an administrator.")
+    if by.pk != person.pk:
+        raise NotAllowed("delegation_of_another", "A delegation is given by its own person.")
     with transaction.atomic():
         now = _alone()
         starts_at = starts_at or now
@@ -57,14 +57,14 @@ def delegate(
         made = Delegation.objects.create(
             person=person, delegate=to, process=process, run=run, starts_at=starts_at, ends_at=ends_at, reason=reason.strip(), created_by=by
         )
-        _note("delegation.made", actor, made, reason, [to.email] if by.pk == person.pk else [to.email, person.email])
+        _note("delegation.made", actor, made, reason, [to.email])
     return made
 
 
 def end(*, actor: Actor, by: Any, delegation: Delegation) -> Delegation:
-    """It holds no more, at once: votes given under it and not yet part of a verdict count no more. Either of the two may, or an administrator."""
-    if by.pk not in (delegation.person_id, delegation.delegate_id) and not by.is_superuser:
-        raise NotAllowed("delegation_of_another", "A delegation is ended by one of its two people, or by an administrator.")
+    """It holds no more, at once: votes given under it and not yet part of a verdict count no more. Either of the two may."""
+    if by.pk not in (delegation.person_id, delegation.delegate_id):
+        raise NotAllowed("delegation_of_another", "A delegation is ended by one of its two people.")
     with transaction.atomic():
         _alone()
         if Delegation.objects.filter(pk=delegation.pk, ended_at=None).update(ended_at=Now(), ended_by=by):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -63,8 +64,12 @@ class Row:
     """One line of the list."""
 
     item: Item
-    same: str
     blocks: bool
+
+    @property
+    def same(self) -> str:
+        """What it has in common with those that ask the same."""
+        return sameness(self.item.attempt)
 
     @property
     def can_be_picked(self) -> bool:
@@ -72,7 +77,7 @@ class Row:
         return self.item.is_mine and not differs_by(self.item)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Inbox:
     """What one person finds, most urgent first, and releases that need somebody."""
 
@@ -103,14 +108,14 @@ class Inbox:
         """Whether its release stands still until it is decided."""
         return item.is_mine and item.attempt.root_id not in self.moving
 
-    @property
+    @cached_property
     def groups(self) -> list[tuple[str, list[Row]]]:
         """The items as the list shows them, without empty groups, in the order of their consequences."""
         shown = [item for item in self._chosen() if self.wanted.takes(item)]
         heads = ("Overdue", "Due within a day", "Blocks a release", "Waiting for you", "Opens later", "Others decide")
         found: dict[str, list[Row]] = {head: [] for head in heads}
         for item in shown:
-            found[self._head(item)].append(Row(item, sameness(item.attempt), self.blocks(item)))
+            found[self._head(item)].append(Row(item, self.blocks(item)))
         return [(head, rows) for head, rows in found.items() if rows]
 
     @property

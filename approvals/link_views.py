@@ -40,10 +40,12 @@ def follow(request: HttpRequest) -> HttpResponse:
     if link.person_id != request.user.pk:
         links.opened_by_another(link, request.user)
         raise Http404
-    request.session[ARRIVED] = link.attempt_id
     attempt = link.attempt
+    is_over = links.is_over(link)
+    if link.used_at is None and not is_over:
+        request.session[ARRIVED] = link.attempt_id
     if attempt.state == Run.WAITING and attempt.run.release.state in LIVE:
-        if links.is_over(link):
+        if is_over:
             messages.info(request, "The link in your mail has expired. This is the question as it is now.")
         elif link.packet != packets.current_hash(attempt):
             messages.warning(request, "Something has changed since the mail was sent. Look at it again before you decide.")

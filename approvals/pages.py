@@ -29,10 +29,10 @@ from releases.models import ActivityRun, Attachment, Attempt, Task
 from releases.states import BAD, LIVE, Run
 from releases.threads import Thread
 from relorch.lib.markdown import to_html
+from relorch.lib.words import question
 
 LONGEST_VALUE = 2000
 MOST_CHECKS = 12
-_REQUESTS = frozenset({"approve", "confirm", "check", "review", "accept", "sign", "shall", "may", "can", "is", "are"})
 _SHORTEST_HASH = 40
 
 
@@ -292,9 +292,8 @@ class Question:
 
     @property
     def heading(self) -> str:
-        """The question as a title; one that is a request already stays as its author wrote it."""
-        title = self.item.title.rstrip("?. ")
-        return f"{title}?" if title.split(" ")[0].lower() in _REQUESTS else f"Approve {title}?"
+        """The question as a title."""
+        return question(self.item.title)
 
     @property
     def compared_with(self) -> str:

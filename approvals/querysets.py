@@ -47,7 +47,7 @@ class Item:
     @property
     def title(self) -> str:
         """What people call the activity."""
-        return str((self.attempt.request or {}).get("title") or self.key)
+        return self.attempt.title
 
     @property
     def phase(self) -> str:

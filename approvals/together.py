@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from relorch.lib.errors import Conflict, Invalid, NotAllowed
 
 MOST = 50
 """How many are decided at once."""
+
+_PLACE = re.compile(r"([0-9]{1,18})/([a-z][a-z0-9_]{0,62})(?:/([0-9a-f]{64})?)?")
 
 Place = tuple[int, str]
 """A release's number and the id of its activity."""
@@ -74,9 +77,9 @@ def places(said: Iterable[str]) -> list[tuple[int, str, str]]:
     """Release, activity and packet (or nothing) of each, without repetition; what is none of that is passed over."""
     found: dict[Place, str] = {}
     for one in said:
-        parts = one.split("/")
-        if len(parts) in (2, 3) and parts[0].isdecimal() and len(parts[0]) <= 18 and len(found) < MOST:
-            found.setdefault((int(parts[0]), parts[1][:64]), parts[2] if len(parts) == 3 else "")
+        parts = _PLACE.fullmatch(one)
+        if parts and len(found) < MOST:
+            found.setdefault((int(parts[1]), parts[2]), parts[3] or "")
     return [(release, activity, packet) for (release, activity), packet in found.items()]
 
 
@@ -137,4 +140,4 @@ def decide(chosen: Sequence[tuple[int, str, str]], *, person: Any, actor: Actor,
 
 def _name(release: int, activity: str) -> str:
     attempt = newest(release, activity)
-    return f"{(attempt.request or {}).get('title') or activity}, {attempt.run.release}" if attempt else activity
+    return f"{attempt.title}, {attempt.run.release}" if attempt else activity

@@ -55,9 +55,20 @@ def _claim() -> list[Mail]:
 
 def _send(mails: Sequence[Mail]) -> int:
     at = _now()
-    letters = [(mail, letter) for mail in mails if mail.person.is_active and (letter := letter_of(mail, at)) is not None]
-    needed = {mail.pk for mail, _ in letters}
-    Mail.objects.filter(pk__in=[mail.pk for mail in mails if mail.pk not in needed]).update(state=Mail.State.NEEDLESS)
+    letters, needless = [], []
+    for mail in mails:
+        try:
+            letter = letter_of(mail, at) if mail.person.is_active else None
+        except Exception as problem:  # of this one: the others go out
+            log.exception("mail %s cannot be written", mail.pk)
+            _failed([mail], f"{type(problem).__name__}: {problem}", at, final=False)
+            continue
+        if letter is None:
+            needless.append(mail.pk)
+        else:
+            letters.append((mail, letter))
+    if needless:
+        Mail.objects.filter(pk__in=needless).update(state=Mail.State.NEEDLESS)
     if not letters:
         return 0
     first = letters[0][0]
@@ -65,8 +76,10 @@ def _send(mails: Sequence[Mail]) -> int:
     try:
         message = _message(first, letter)
         message.send()
-    except OSError as problem:  # whatever the mail server says is one of these too
-        _failed([mail for mail, _ in letters], str(problem), at, final=bool(getattr(problem, "recipients", None)))
+    except Exception as problem:
+        if not isinstance(problem, OSError):  # whatever the mail server says is one of these
+            log.exception("mail %s cannot be sent", first.pk)
+        _failed([mail for mail, _ in letters], str(problem) or type(problem).__name__, at, final=bool(getattr(problem, "recipients", None)))
         return 0
     for mail, one in letters:
         Mail.objects.filter(pk=mail.pk).update(state=Mail.State.SENT, sent_at=at, subject=_line(one.subject), error="", tries=mail.tries + 1)

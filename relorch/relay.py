@@ -9,24 +9,28 @@ and the kind).
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from approvals.deciding import approval_of
+from approvals.people import members_of
 from approvals.querysets import cases_of
 from releases.asking import owners_of
-from releases.models import Attempt, Release
+from releases.models import ActivityRun, Attempt, Release
 from releases.states import LIVE, Run
 from relorch.audit.models import Event
 from relorch.lib.quiet import after_quiet, next_daily
 from relorch.models import Mail, MailKind, Relayed
+
+log = logging.getLogger(__name__)
 
 MOST = 500
 LOOK_BACK = timedelta(minutes=2)
@@ -63,7 +67,24 @@ def _deciders(told: Told) -> Iterable[str]:
     known = set().union(*(line.of for line in case.rule.lines)) if case.rule.lines else set()
     voted = {vote.person for vote in case.votes if not vote.stale}
     known |= case.stand_ins(known)
-    return sorted(email for email in known if email not in voted and case.entitlement(email)[0] == "yes")
+    able = {email for email in known if email not in voted and case.entitlement(email)[0] == "yes"}
+    return sorted(able - _named_later(told))
+
+
+def _named_later(told: Told) -> set[str]:
+    """Whom a later event asks the same by name: that one tells them."""
+    later = Event.objects.filter(stream=told.event.stream, sequence__gt=told.event.sequence, release_id=told.event.release_id, subject=told.event.subject)
+    records = later.filter(verb__in=["activity.reassigned", "sign_off.stale"]).values_list("record", flat=True)
+    return {str(email) for record in records for email in json.loads(record)["data"].get("to", ())}
+
+
+def _next_in_line(told: Told) -> Iterable[str]:
+    """Where lines are asked one after the other: who can decide since this vote and has not been asked (S15)."""
+    attempt = told.attempt
+    if attempt is None or attempt.state != Run.WAITING or approval_of(attempt).order != "sequential":
+        return []
+    asked = Mail.objects.filter(attempt_id=attempt.pk, kind=MailKind.REQUEST).values_list("person__email", flat=True)
+    return sorted({*_deciders(told)} - {*asked})
 
 
 def _asked_before(told: Told) -> Iterable[str]:
@@ -84,15 +105,20 @@ def _owners(told: Told) -> Iterable[str]:
         names = owners_of(told.release, told.event.subject)
     except (KeyError, LookupError):
         return [told.release.starter.email]
-    people = get_user_model().objects.filter(is_active=True)
-    groups = [name.removeprefix("group:") for name in names if name.startswith("group:")]
-    emails = [name.removeprefix("user:").lower() for name in names if name.startswith("user:")]
-    found = list(people.filter(Q(groups__name__in=groups) | Q(email__in=emails)).values_list("email", flat=True).distinct())
-    return found or [told.release.starter.email]
+    return members_of(names) or [told.release.starter.email]
+
+
+def _owners_of_a_failure(told: Told) -> Iterable[str]:
+    """As `_owners`, where the run has ended with it: not of an attempt that is followed by another, nor where it is held or ignored."""
+    attempt = told.attempt
+    over = attempt is None or (attempt.run.state == Run.FAILED and told.data.get("attempt", attempt.number) == attempt.number)
+    return _owners(told) if over else []
 
 
 TABLE: Mapping[str, tuple[MailKind, People]] = {
     "activity.asked": (MailKind.REQUEST, _deciders),
+    "sign_off.given": (MailKind.REQUEST, _next_in_line),
+    "sign_off.changed": (MailKind.REQUEST, _next_in_line),
     "activity.reassigned": (MailKind.REQUEST, _named),
     "sign_off.stale": (MailKind.REQUEST, _named),
     "sign_off.reminded": (MailKind.REMINDER, _named),
@@ -114,12 +140,12 @@ TABLE: Mapping[str, tuple[MailKind, People]] = {
     "activity.rejected": (MailKind.SETTLED, _asked_before),
     "activity.expired": (MailKind.SETTLED, _asked_before),
     "activity.on_hold": (MailKind.FAILURE, _owners),
-    "activity.failed": (MailKind.FAILURE, _owners),
+    "activity.failed": (MailKind.FAILURE, _owners_of_a_failure),
     "activity.interrupted": (MailKind.FAILURE, _owners),
 }
 """Verb of the event -> kind of mail, and who gets it. A new one is a line here."""
 
-_MANUAL_ONLY = frozenset({MailKind.SETTLED})
+_OF_QUESTIONS = [verb for verb, (kind, _) in TABLE.items() if kind is MailKind.SETTLED]
 URGENT = frozenset({MailKind.ALARM})
 
 
@@ -137,32 +163,44 @@ def relay() -> int:
             cursor.execute("SELECT coalesce(max(id), 0) FROM audit_event")
             Relayed.objects.create(upto=cursor.fetchone()[0])
             return 0
-        written = 0
-        for event in Event.objects.filter(pk__gt=place.upto, verb__in=TABLE).order_by("pk")[:MOST]:
-            written += _tell(event, at)
-        _move(place, at)
+        events = list(_untold(place)[: MOST + 1])
+        written = sum(_tell_alone(event, at) for event in events[:MOST])
+        _move(place, at, first_left=events[MOST].pk if len(events) > MOST else None)
         return written
 
 
-def _move(place: Relayed, at: datetime) -> None:
+def _untold(place: Relayed) -> QuerySet[Event]:
+    """What may have to be told: not what has its mails, nor the end of what asked nobody, which is most of what happens."""
+    mails = Mail.objects.filter(stream=OuterRef("stream"), sequence=OuterRef("sequence"))
+    questions = ActivityRun.objects.filter(release=OuterRef("release_id"), key=OuterRef("subject"), type="manual")
+    rows = Event.objects.filter(~Exists(mails), pk__gt=place.upto, verb__in=TABLE)
+    return rows.filter(~Q(verb__in=_OF_QUESTIONS) | Exists(questions)).order_by("pk")
+
+
+def _move(place: Relayed, at: datetime, *, first_left: int | None) -> None:
     """Forget what is so old that nothing smaller can still appear, as far as it has been told."""
-    rows = Event.objects.filter(pk__gt=place.upto)
-    told = list(rows.filter(verb__in=TABLE).order_by("pk").values_list("pk", flat=True)[: MOST + 1])
-    limit = told[MOST] - 1 if len(told) > MOST else None
-    old = rows.filter(at__lt=at - LOOK_BACK)
-    if limit is not None:
-        old = old.filter(pk__lte=limit)
+    old = Event.objects.filter(pk__gt=place.upto, at__lt=at - LOOK_BACK)
+    if first_left is not None:
+        old = old.filter(pk__lt=first_left)
     last = old.order_by("-pk").values_list("pk", flat=True).first()
     if last is not None:
         place.upto = last
         place.save(update_fields=["upto"])
 
 
+def _tell_alone(event: Event, at: datetime) -> int:
+    """What is wrong with one event keeps nobody from hearing of the others; it is tried again while the last minutes are read again."""
+    try:
+        with transaction.atomic():
+            return _tell(event, at)
+    except Exception:
+        log.exception("event %s (%s) is not told", event.pk, event.verb)
+        return 0
+
+
 def _tell(event: Event, at: datetime) -> int:
     kind, people = TABLE[event.verb]
     told = _told(event)
-    if kind in _MANUAL_ONLY and (told.attempt is None or told.attempt.run.type != "manual"):
-        return 0
     emails = {email.lower() for email in people(told)}
     # whoever did it knows it already, but for what they are asked
     if kind not in (MailKind.REQUEST, MailKind.ALARM):
@@ -189,7 +227,7 @@ def _mail(told: Told, kind: MailKind, person: Any, at: datetime) -> Mail | None:
     urgent = kind in URGENT
     if mode == "off" and not urgent:
         return None
-    zone = ZoneInfo(person.time_zone or settings.TIME_ZONE)
+    zone = person.zone
     quiet_ends = after_quiet(at, zone, person.quiet_from, person.quiet_until)
     due = told.attempt.due_at if told.attempt is not None else None
     urgent = urgent or (kind in (MailKind.REQUEST, MailKind.REMINDER) and due is not None and due <= quiet_ends)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -15,7 +14,10 @@ from django.urls import reverse
 
 from approvals import links
 from approvals.comparing import since_last
+from approvals.querysets import cases_of
 from releases.models import Attempt, Comment, Release
+from releases.states import LIVE, Run
+from relorch.lib.words import question
 from relorch.models import Mail, MailKind
 
 MOST_LINES = 12
@@ -62,12 +64,22 @@ def letter_of(mail: Mail, at: datetime) -> Letter | None:
     if release is None:
         return None
     if kind in (MailKind.REQUEST, MailKind.REMINDER, MailKind.ESCALATION):
-        return _question(mail, release, attempt, at) if attempt is not None and attempt.state == "waiting" else None
+        return _question(mail, release, attempt, at) if attempt is not None and _still_asked(mail, attempt) else None
     if kind is MailKind.SETTLED:
         return _settled(mail, release, attempt)
     if kind is MailKind.MENTION:
         return _mention(mail, release)
     return _news(mail, release, attempt)
+
+
+def _still_asked(mail: Mail, attempt: Attempt) -> bool:
+    """Whether it waits and, of those who are asked, whether this person may still decide and has not."""
+    if attempt.state != Run.WAITING or attempt.run.release.state not in LIVE:
+        return False
+    if mail.kind == MailKind.ESCALATION:
+        return True
+    case = cases_of([attempt])[attempt.pk]
+    return case.entitlement(mail.person.email)[0] == "yes" and not any(vote.person == mail.person.email and not vote.stale for vote in case.votes)
 
 
 def _attempt(mail: Mail) -> Attempt | None:
@@ -76,8 +88,7 @@ def _attempt(mail: Mail) -> Attempt | None:
 
 
 def _question(mail: Mail, release: Release, attempt: Attempt, at: datetime) -> Letter:
-    title = _title(attempt)
-    asked = f"{_verb(title)}?"
+    title = attempt.title
     by = _when(attempt.due_at, mail.person) if attempt.due_at else ""
     since = since_last(attempt)
     url = base_url() + reverse("approvals:link_arrive", args=[links.issue(attempt, mail.person, at=at)])
@@ -96,7 +107,7 @@ def _question(mail: Mail, release: Release, attempt: Attempt, at: datetime) -> L
     return Letter(
         # the same words each time, so that a reader's program keeps them together; only what comes before them differs
         subject=f"{words}{'Decide by ' + by + ': ' if by else 'Decide: '}{title}, {release.name}",
-        title=asked,
+        title=question(title),
         lead=lead,
         button="Review and decide" if mail.kind != MailKind.ESCALATION else "Look at it",
         url=url,
@@ -109,7 +120,7 @@ def _question(mail: Mail, release: Release, attempt: Attempt, at: datetime) -> L
 
 
 def _settled(mail: Mail, release: Release, attempt: Attempt | None) -> Letter:
-    title = _title(attempt) if attempt else mail.activity
+    title = attempt.title if attempt else mail.activity
     outcome = {
         "activity.succeeded": "approved",
         "activity.overridden": "decided by breaking the glass",
@@ -169,7 +180,7 @@ def _delegation(mail: Mail) -> Letter:
 
 
 def _news(mail: Mail, release: Release, attempt: Attempt | None) -> Letter:
-    title = _title(attempt) if attempt else mail.activity
+    title = attempt.title if attempt else mail.activity
     said: dict[str, Any] = mail.data.get("said", {})
     what = {
         "activity.on_hold": (f"{title} needs a decision", "It ended badly, and a person must choose how to go on: retry, ignore or fail it."),
@@ -192,23 +203,11 @@ def _news(mail: Mail, release: Release, attempt: Attempt | None) -> Letter:
     )
 
 
-def _title(attempt: Attempt) -> str:
-    return str((attempt.request or {}).get("title") or attempt.run.key)
-
-
-_REQUESTS = ("approve", "confirm", "may", "shall", "is", "are", "check", "review", "accept", "sign")
-
-
-def _verb(title: str) -> str:
-    said = title.rstrip("?. ")
-    return said if said.split(" ")[0].lower() in _REQUESTS else f"Approve {said}"
-
-
 def _name(email: str) -> str:
     person = get_user_model().objects.filter(email=email).first()
     return str(person.display_name) if person else email
 
 
 def _when(at: datetime, person: Any) -> str:
-    local = at.astimezone(ZoneInfo(person.time_zone or settings.TIME_ZONE))
+    local = at.astimezone(person.zone)
     return f"{local:%a} {local.day} {local:%b %Y, %H:%M %Z}"

@@ -83,6 +83,11 @@ class Attempt(models.Model):
         return f"attempt {self.number} of {self.run_id}"
 
     @property
+    def title(self) -> str:
+        """What people call the activity: as it was asked, else its id."""
+        return str((self.request or {}).get("title") or self.run.key)
+
+    @property
     def override(self) -> dict[str, str] | None:
         """Who broke the glass, and why: `{by, reason}`. It stays, whatever becomes of the run."""
         decision = self.decision or {}

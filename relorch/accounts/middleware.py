@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zoneinfo
 from collections.abc import Callable
 
 from django.conf import settings
@@ -36,12 +35,7 @@ def own_time_zone(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Ca
     """Templates speak in the person's time zone, else in the installation's."""
 
     def handle(request: HttpRequest) -> HttpResponseBase:
-        name = request.user.time_zone if request.user.is_authenticated else ""
-        try:
-            zone = zoneinfo.ZoneInfo(name) if name else None
-        except (KeyError, OSError, ValueError):
-            zone = None
-        with timezone.override(zone):
+        with timezone.override(request.user.zone if request.user.is_authenticated else None):
             return get_response(request)
 
     return handle

@@ -6,7 +6,9 @@ import hashlib
 import secrets
 from datetime import time, timedelta
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.validators import validate_email
 from django.db import models
@@ -87,6 +89,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def display_name(self) -> str:
         """The name, else what stands before the `@`."""
         return self.name or self.email.partition("@")[0]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Their time zone, else the installation's; one that this machine does not know (any more) is none."""
+        try:
+            return ZoneInfo(self.time_zone or settings.TIME_ZONE)
+        except (KeyError, OSError, ValueError):
+            return ZoneInfo(settings.TIME_ZONE)
 
     def get_full_name(self) -> str:
         """As Django's admin asks for it."""

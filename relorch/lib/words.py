@@ -9,6 +9,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 TINTS = 6
+_REQUESTS = frozenset({"approve", "confirm", "check", "review", "accept", "sign", "shall", "may", "can", "is", "are"})
 
 
 def seconds(value: timedelta | float) -> int:
@@ -45,6 +46,12 @@ def short_duration(value: timedelta | float) -> str:
 def _two(total: int, unit: int, name: str, part: int, part_name: str) -> str:
     rest = total % unit // part
     return f"{total // unit} {name} {rest} {part_name}" if rest else f"{total // unit} {name}"
+
+
+def question(title: str) -> str:
+    """What is asked, as a title; one that is a request already stays as its author wrote it."""
+    title = title.rstrip("?. ")
+    return f"{title}?" if title.split(" ")[0].lower() in _REQUESTS else f"Approve {title}?"
 
 
 def relative(at: datetime, now: datetime) -> str:

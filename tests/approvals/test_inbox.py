@@ -193,3 +193,21 @@ def test_peer_05_nothing_is_in_the_inbox_after_a_decision() -> None:
     actor = Actor(world.ann.pk, world.ann.email, "page")
     signing.sign_off(release=world.releases[0].pk, activity="ask", person=world.ann, actor=actor, decision="approve")
     assert inbox_of(world.ann).found == []
+
+
+@pytest.mark.parametrize("said", ["1/as\x00k", "1/ask/\x00", "1/ask/zz", "1", "1/ask/x/y", "²/ask", "1" * 19 + "/ask", "/ask", "1/", ""])
+def test_what_names_no_question_is_passed_over(said: str) -> None:
+    assert together.places([said, "7/ask", "8/ask/" + "a" * 64]) == [(7, "ask", ""), (8, "ask", "a" * 64)]
+
+
+def test_a_character_that_cannot_be_kept_is_refused_at_every_door() -> None:
+    world = World(1)
+    release = world.releases[0]
+    several = world.post([asked.value for asked in world.shown()], comment="fine\x00")
+    assert several.status_code == 422
+    assert "NUL" in several.content.decode()
+    page = client_of(world.ann)
+    assert page.post(f"/approvals/{release.pk}/ask/sign_off/", {"decision": "approve", "comment": "fine\x00"}).status_code == 422
+    assert page.post(f"/approvals/{release.pk}/ask/nudge/", {"message": "well\x00"}).status_code == 302
+    assert world.states() == ["waiting"]
+    assert not Event.objects.filter(verb="sign_off.nudged").exists()

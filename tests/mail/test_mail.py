@@ -8,19 +8,22 @@ from datetime import time, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from approvals import delegating, links
 from approvals.models import LinkToken, SignOff
+from approvals.reassigning import reassign
 from releases import operating
 from releases.engine import Actor
 from relorch import posting, relay
+from relorch.audit.chain import Happening, note
 from relorch.audit.models import Event
 from relorch.models import Mail, Relayed
 from tests import factories
 from tests.approvals.test_views import World, client_of, packet_in
 from tests.mail.trap import Trap, link_in, texts, trapping
+from tests.releases.driving import run_on, started
 
 pytestmark = pytest.mark.django_db
 BASE = "https://release.example.org"
@@ -239,6 +242,19 @@ def test_a_link_points_and_does_not_act_and_the_decision_says_mail(trap: Trap) -
     assert not LinkToken.objects.get(person=world.bob).used_at
 
 
+@pytest.mark.parametrize("of_the_link", [{"expires_at": "past"}, {"used_at": "past"}])
+def test_a_link_that_is_over_or_used_leads_there_but_decides_as_a_page(trap: Trap, of_the_link: dict[str, Any]) -> None:
+    world = World()
+    mail_all()
+    path = link_in(trap.to("ann@example.com")[0])
+    LinkToken.objects.update(**dict.fromkeys(of_the_link, mail_time()))
+    ann = client_of(world.ann)
+    ann.get(path)
+    assert ann.get("/a/")["Location"] == world.url()
+    ann.post(world.url("sign_off/"), {"packet": packet_in(ann.get(world.url())), "decision": "approve"})
+    assert SignOff.objects.get(person=world.ann).door == "page"
+
+
 def test_whatever_the_link_is_who_is_not_signed_in_sees_the_same(trap: Trap) -> None:
     World()
     mail_all()
@@ -322,3 +338,148 @@ def test_a_stand_in_is_asked_too_and_told_of_the_end(trap: Trap) -> None:
     dora = client_of(deputy)
     dora.get(path)
     assert dora.get("/a/", follow=True).status_code == 404, "her link is dead with the delegation (A-09)"
+
+
+# What is told, and what is not
+
+
+def in_sequence() -> World:
+    lines = [{"count": 1, "of": ["group:qa"]}, {"count": 1, "of": ["group:security"]}]
+    return World(approval={"requires": lines, "order": "sequential", "exclude": ["starter"]})
+
+
+def kinds(trap: Trap, email: str) -> list[str]:
+    return [str(message["Subject"]).split(":")[0] for message in trap.to(email)]
+
+
+def test_the_second_line_is_asked_once_the_first_is_filled(trap: Trap) -> None:
+    world = in_sequence()
+    mail_all()
+    assert (kinds(trap, "ann@example.com"), kinds(trap, "bob@example.com")) == (["Decide"], [])
+    world.post(world.ann)
+    for _ in range(2):
+        mail_all()
+    assert (kinds(trap, "ann@example.com"), kinds(trap, "bob@example.com")) == (["Decide"], ["Decide"])
+
+
+def test_who_has_answered_or_may_not_decide_any_more_is_not_asked_by_a_mail_that_still_waits(trap: Trap) -> None:
+    world = World()
+    relay.relay()
+    world.post(world.ann)  # the question stays open for Bob
+    world.bob.groups.clear()
+    posting.post()
+    assert trap.found == []
+    assert sorted(Mail.objects.filter(kind="request").values_list("state", flat=True)) == ["needless", "needless"]
+
+
+@pytest.mark.parametrize("between", [relay.relay, lambda: 0])
+def test_who_is_asked_instead_is_asked_once_and_who_was_is_told(trap: Trap, between: Any) -> None:
+    world = World()
+    eve = factories.person("eve")
+    between()
+    if between is relay.relay:
+        posting.post()
+    reassign(
+        release=world.release.pk,
+        activity="go_live",
+        actor=Actor(None, "sam@example.com", "page"),
+        reason="Ann is away",
+        owners=["user:eve@example.com"],
+        line=0,
+    )
+    for _ in range(3):
+        mail_all()
+    assert [str(message["Subject"]).startswith("Decide") for message in trap.to(eve.email)] == [True]
+    told = trap.to("ann@example.com")
+    if between is relay.relay:
+        assert str(told[-1]["Subject"]).startswith("No longer needed: Go live")
+        assert "asked of other people now" in texts(told[-1])[0]
+    assert len(told) == (2 if between is relay.relay else 1)
+
+
+def failing(on_failure: str, **more: Any) -> Any:
+    owners = ["user:olga@example.com"]
+    factories.person("olga")
+    activity = {"id": "build", "type": "automated", "connector": "noop", "with": {"outcome": "failed"}, "on_failure": on_failure, "owners": owners} | more
+    process = factories.process("shop", owners=owners, phases=[{"id": "make", "activities": [activity]}])
+    factories.version(process)
+    release = started(process, factories.person("sam"))
+    run_on(release)
+    return release
+
+
+@pytest.mark.parametrize(("on_failure", "said"), [("hold", ["build needs a decision"]), ("fail", ["build has failed"]), ("ignore", [])])
+def test_a_failure_is_told_once_and_as_what_it_is(trap: Trap, on_failure: str, said: list[str]) -> None:
+    failing(on_failure)
+    for _ in range(2):
+        mail_all()
+    assert kinds(trap, "olga@example.com") == said
+
+
+def test_an_attempt_that_is_followed_by_another_is_no_failure_to_tell_of(trap: Trap) -> None:
+    failing("fail", retry={"attempts": 2, "delay": "1h"})
+    assert Event.objects.filter(verb="activity.failed").exists()
+    mail_all()
+    assert trap.found == []
+
+
+def test_a_round_that_finds_nothing_new_says_so_and_does_not_read_what_machines_did(trap: Trap, django_assert_max_num_queries: Any) -> None:
+    world = World()
+    assert relay.relay() == 2
+    assert relay.relay() == 0, "what has its mails is not told again"
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE releases_activityrun SET type = 'automated' WHERE release_id = %s", [world.release.pk])
+    rows = [("activity.succeeded", "go_live", world.release.pk)] * 50
+    with transaction.atomic():
+        for verb, subject, release in rows:
+            note(Happening("test", verb, subject, None, "relorch", "engine", release_id=release))
+    with django_assert_max_num_queries(15):
+        assert relay.relay() == 0
+
+
+def test_what_is_wrong_with_one_event_keeps_no_other_from_being_told(trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    second = world.start()
+    tell = relay._tell
+
+    def broken(event: Event, at: Any) -> int:
+        if event.release_id == world.release.pk:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 / 0")
+        return tell(event, at)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(relay, "_tell", broken)
+        relay.relay()
+    assert set(Mail.objects.values_list("release_id", flat=True)) == {second.pk}
+    relay.relay()
+    assert set(Mail.objects.values_list("release_id", flat=True)) == {second.pk, world.release.pk}, "it is tried again"
+
+
+def test_a_mail_that_cannot_be_written_or_sent_keeps_no_other_from_going_out(trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    relay.relay()
+    write, send = posting.letter_of, posting._message
+
+    def broken_letter(mail: Mail, at: Any) -> Any:
+        if mail.person_id == world.ann.pk:
+            raise ValueError("no words")
+        return write(mail, at)
+
+    def broken_message(mail: Mail, letter: Any) -> Any:
+        if mail.person_id == world.ann.pk:
+            raise UnicodeError("no letters")
+        return send(mail, letter)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(posting, "letter_of", broken_letter)
+        posting.post()
+    assert [str(message["To"]) for message in trap.found] == ["bob@example.com"]
+    waits = Mail.objects.get(person=world.ann)
+    assert (waits.state, waits.tries, waits.error) == ("waiting", 1, "ValueError: no words")
+    Mail.objects.filter(pk=waits.pk).update(next_at=mail_time())
+    with monkeypatch.context() as patched:
+        patched.setattr(posting, "_message", broken_message)
+        posting.post()
+    waits.refresh_from_db()
+    assert (waits.state, waits.tries, waits.error) == ("waiting", 2, "no letters")

@@ -80,3 +80,8 @@ def test_initials(name: str, said: str) -> None:
 def test_a_person_keeps_the_tint() -> None:
     assert words.tint("Lena@example.com") == words.tint("lena@example.com")
     assert {words.tint(f"person{n}@example.com") for n in range(60)} == set(range(words.TINTS))
+
+
+@pytest.mark.parametrize(("title", "asked"), [("Go live", "Approve Go live?"), ("May it go live?", "May it go live?"), ("Check it.", "Check it?")])
+def test_a_question_is_asked_once(title: str, asked: str) -> None:
+    assert words.question(title) == asked
