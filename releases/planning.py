@@ -409,7 +409,9 @@ def delete_draft(*, release: Release, actor: Actor, seen: Callable[[Release], No
             raise Conflict("wrong_state", f"This release is {state}: only a draft can be deleted.", state=state)
         work.say("release.deleted", release.pk, name=release.name)
         work.write()
-        # by hand: the ORM sees that a release is its own root, and refuses
+        # by hand: the ORM sees that a release is its own root, and refuses; what people said and brought goes with it
+        work.cursor.execute("DELETE FROM releases_comment WHERE release_id = %s", (release.pk,))
+        work.cursor.execute("DELETE FROM releases_attachment WHERE release_id = %s", (release.pk,))
         work.cursor.execute("DELETE FROM releases_release WHERE id = %s AND state = 'draft'", (release.pk,))
 
 

@@ -147,7 +147,7 @@ def finish_waiting(attempt: Attempt, at: datetime) -> End | Wait:
             said = Done(succeeded=True, outputs=attempt.outputs or {}, message=attempt.message)
         else:
             behind, call = connector(step.activity.connector or "noop"), _call_of(claim, step, at, [], _silent, _never)
-            if attempt.due_at is None and attempt.started_at is not None and (at - attempt.started_at).total_seconds() >= (call.timeout or DEFAULT_TIMEOUT):
+            if _is_over(attempt, step, at):
                 behind.abort(dict(attempt.reference or {}), call)
                 said = Done(succeeded=False, outputs=attempt.outputs or {}, message="It took too long.", code="timeout")
             else:
@@ -158,6 +158,14 @@ def finish_waiting(attempt: Attempt, at: datetime) -> End | Wait:
     except Exception as error:
         log.exception("poll failed", extra={"attempt": attempt.pk})
         return Wait(claim, attempt.reference or {}, at + POLL_AGAIN, attempt.due_at, f"Cannot tell yet: {error}", attempt.outputs or {}, Run.WAITING)
+
+
+def _is_over(attempt: Attempt, step: Step, at: datetime) -> bool:
+    """Whether what is polled has taken longer than it may. Without a word of its author a signal waits for ever: its own `due` says otherwise (S26)."""
+    timeout = step.activity.timeout or (None if step.activity.connector == "signal" else DEFAULT_TIMEOUT)
+    if timeout is None or attempt.due_at is not None or attempt.started_at is None:
+        return False
+    return (at - attempt.started_at).total_seconds() >= timeout
 
 
 def _silent(text: str) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from processes.models import Process
-from releases.models import ActivityRun, LogChunk, Release
+from releases.models import ActivityRun, Attachment, Comment, LogChunk, Release
 from relorch.accounts.models import User
 from tests import factories
 from tests.processes.conftest import Api
@@ -460,3 +461,12 @@ def test_a_process_that_one_may_not_start_recovers_nothing(api: Apis, people: Pe
     factories.version(hidden, actor=people["olga"])
     for name in ("hidden", "nowhere"):
         problem(api["rita"].post(place, {"reason": "x", "process": name}), 422, "unknown_process")
+
+
+def test_a_draft_is_deleted_with_what_was_said_of_it_and_brought_to_it(api: Apis, shop: Process) -> None:
+    draft = api["steve"].post("releases/", {"process": "shop", "inputs": {"version": "1.2"}}).json()["id"]
+    assert api["steve"].post(f"releases/{draft}/comments/", {"text": "Wait."}).status_code == 201
+    brought = {"name": "a.txt", "size": 1, "hash": "0" * 64, "media": "text/plain", "door": "page", "by": Release.objects.get().starter, "at": Now()}
+    Attachment.objects.create(release_id=draft, **brought)
+    assert api["steve"]("DELETE", f"releases/{draft}/", If_Match="*").status_code == 204
+    assert (Release.objects.count(), Comment.objects.count(), Attachment.objects.count()) == (0, 0, 0)

@@ -14,7 +14,7 @@ from django.test import Client
 from standardwebhooks import Webhook
 
 from releases import doorbell, operating, signals, sweep
-from releases.models import Release, Signal
+from releases.models import Attempt, Release, Signal
 from releases.signals import token_of
 from relorch.accounts.models import User
 from tests import factories
@@ -173,3 +173,45 @@ def test_what_is_no_json_is_refused(olga: User) -> None:
     assert post(release, b"{nonsense").status_code == 422
     assert post(release, b"7").status_code == 200
     assert run(release, "it").outputs == {"body": 7}
+
+
+def hours_ago(release: Release, hours: int) -> None:
+    """As if it had waited that long, and is looked at now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE releases_attempt SET queued_at = queued_at - %(h)s, started_at = started_at - %(h)s, poll_at = clock_timestamp() WHERE root_id = %(root)s",
+            {"h": timedelta(hours=hours), "root": release.pk},
+        )
+
+
+@pytest.mark.parametrize(("keys", "state"), [({}, "waiting"), ({"timeout": "10h"}, "waiting"), ({"timeout": "1h"}, "on_hold")])
+def test_without_a_due_it_waits_as_long_as_its_author_says(olga: User, keys: dict[str, Any], state: str) -> None:
+    release = running(signal(**keys), starter=olga)
+    hours_ago(release, 7)
+    sweep.sweep()
+    assert (run(release, "it").state, run(release, "it").code) == (state, "timeout" if state == "on_hold" else "")
+
+
+def test_its_due_moves_by_the_time_held(olga: User) -> None:
+    release = running(signal(**{"with": {"due": "1h"}}), starter=olga)
+    due = datetime.fromisoformat(Attempt.objects.get(release=release).reference["due"])
+    operating.hold(release=release.pk, actor=ACTOR, reason="wait")
+    Release.objects.filter(pk=release.pk).update(held_at=fresh(release).held_at - timedelta(hours=2))
+    hours_ago(release, 2)
+    sweep.sweep()
+    assert states(release)["it"] == "waiting", "nothing comes due while it is held"
+    operating.resume(release=release.pk, actor=ACTOR)
+    moved = datetime.fromisoformat(Attempt.objects.get(release=release).reference["due"])
+    assert timedelta(hours=2) <= moved - due < timedelta(hours=2, minutes=5)
+    sweep.sweep()
+    assert states(release)["it"] == "waiting"
+
+
+def test_a_signed_signal_that_is_empty_or_no_json_is_told_so_and_an_empty_secret_opens_nothing(olga: User) -> None:
+    names = {"old": {"type": "secret", "required": True}, "new": {"type": "secret", "required": True}}
+    wants = {"secrets": ["${{ inputs.old }}", "${{ inputs.new }}"]}
+    release = running(signal(**{"with": wants}), starter=olga, inputs=names, given={"old": "whsec_", "new": NEW})
+    assert post(release, b"{nonsense", **signed(NEW, b"{nonsense")).status_code == 422
+    assert post(release, b"{}", **signed(OTHER, b"{}")).status_code == 401
+    assert post(release, b"", **signed(NEW, b"")).status_code == 200
+    assert run(release, "it").outputs == {}
