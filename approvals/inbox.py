@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from approvals.querysets import Item, items_of, waiting
 from approvals.together import differs_by, sameness
@@ -82,6 +83,8 @@ class Inbox:
     """What one person finds, most urgent first, and releases that need somebody."""
 
     found: list[Item]
+    shown: list[Item]
+    """`found`; of more than it holds, those that the filters let through."""
     attention: list[Any]
     moving: frozenset[int]
     by_group: frozenset[int]
@@ -97,12 +100,12 @@ class Inbox:
     @property
     def of_groups(self) -> list[Item]:
         """What waits for the reader as one of a group."""
-        return [item for item in self.mine if item.attempt.run_id in self.by_group]
+        return [item for item in self.found if self._is_of_group(item)]
 
     @property
     def asked(self) -> list[Item]:
         """What releases of the reader's own ask, of whomever."""
-        return [item for item in self.found if item.release.starter_id == self.reader.pk]
+        return [item for item in self.found if self._is_asked(item)]
 
     def blocks(self, item: Item) -> bool:
         """Whether its release stands still until it is decided."""
@@ -129,7 +132,14 @@ class Inbox:
         return sorted({(item.release.process.identifier, str(item.release.process)) for item in self.found}, key=lambda pair: pair[1].lower())
 
     def _chosen(self) -> list[Item]:
-        return {"groups": self.of_groups, "asked": self.asked}.get(self.wanted.whose, self.found)
+        whose = {"groups": self._is_of_group, "asked": self._is_asked}.get(self.wanted.whose)
+        return [item for item in self.shown if whose is None or whose(item)]
+
+    def _is_of_group(self, item: Item) -> bool:
+        return item.is_mine and item.attempt.run_id in self.by_group
+
+    def _is_asked(self, item: Item) -> bool:
+        return bool(item.release.starter_id == self.reader.pk)
 
     def _head(self, item: Item) -> str:
         if item.answer == "not_yet_asked":
@@ -147,12 +157,38 @@ def inbox_of(user: Any, wanted: Wanted | None = None) -> Inbox:
     """Everything that waits for this person or that they asked; `wanted` says what of it is shown."""
     wanted = wanted or Wanted()
     attempts = list(_asked_of(user)[: MOST + 1])
-    items = items_of(attempts[:MOST], user)
+    found, is_cut = items_of(attempts[:MOST], user), len(attempts) > MOST
+    shown = found
+    if is_cut and wanted != Wanted():
+        attempts = list(_narrowed(_asked_of(user), user, wanted)[: MOST + 1])
+        shown, is_cut = items_of(attempts[:MOST], user), len(attempts) > MOST
+    items = [*found, *(shown if shown is not found else ())]
     roots = {item.attempt.root_id for item in items}
     moving = ActivityRun.objects.filter(root_id__in=roots, state__in=_MOVING).order_by().values_list("root_id", flat=True)
     named = RunPerson.objects.filter(run_id__in={item.attempt.run_id for item in items}, role=RunPerson.DECIDER, group__user=user)
     by_group = named.order_by().values_list("run_id", flat=True)
-    return Inbox(items, list(needing_attention(user)), frozenset(moving), frozenset(by_group), wanted, user, len(attempts) > MOST)
+    return Inbox(found, shown, list(needing_attention(user)), frozenset(moving), frozenset(by_group), wanted, user, is_cut)
+
+
+def _narrowed(rows: QuerySet[Attempt], user: Any, wanted: Wanted) -> QuerySet[Attempt]:
+    """As far as the database can tell what the filters let through, so that none of it is behind the most that is shown; `Inbox` says the rest."""
+    if wanted.process:
+        rows = rows.filter(run__release__process__identifier=wanted.process)
+    if wanted.due:
+        now = Now()
+        rows = rows.filter(
+            {
+                "overdue": Q(due_at__lte=now),
+                "day": Q(due_at__gt=now, due_at__lte=now + timedelta(days=1)),
+                "week": Q(due_at__lte=now + timedelta(days=7)),
+                "never": Q(due_at=None),
+            }[wanted.due]
+        )
+    if wanted.whose == "asked":
+        rows = rows.filter(run__release__starter=user)
+    if wanted.whose == "groups":
+        rows = rows.filter(run__in=RunPerson.objects.filter(role=RunPerson.DECIDER, group__user=user).values("run"))
+    return rows
 
 
 def waiting_count(user: Any) -> int:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from approvals import signing, together
-from approvals.inbox import inbox_of
+from approvals import inbox, signing, together
+from approvals.inbox import Wanted, inbox_of
 from approvals.models import SignOff
 from releases.engine import Actor
 from releases.models import ActivityRun, Attempt, Release
@@ -211,3 +212,27 @@ def test_a_character_that_cannot_be_kept_is_refused_at_every_door() -> None:
     assert page.post(f"/approvals/{release.pk}/ask/nudge/", {"message": "well\x00"}).status_code == 302
     assert world.states() == ["waiting"]
     assert not Event.objects.filter(verb="sign_off.nudged").exists()
+
+
+def test_what_a_filter_lets_through_is_found_behind_the_most_that_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(3, due="10d")
+    urgent = world.releases[0]
+    other = World.__new__(World)
+    other.sam, other.version = factories.person("sally"), published(blueprint(manual("ask", approval=world.approval | {"due": "30d"})))
+    last = other.start()
+    ann = world.ann
+    monkeypatch.setattr(inbox, "MOST", 2)
+    whole = inbox_of(ann)
+    assert (len(whole.items), whole.is_cut) == (2, True)
+    assert last.pk not in {item.release.pk for item in whole.items}
+    for wanted in (Wanted(process=last.process.identifier), Wanted(whose="groups", process=last.process.identifier)):
+        narrow = inbox_of(ann, wanted)
+        assert ([item.release.pk for item in narrow.items], narrow.is_cut) == ([last.pk], False)
+        assert len(narrow.found) == 2, "the numbers on the tabs stay"
+    assert [item.release.pk for item in inbox_of(other.sam, Wanted(whose="asked")).items] == [last.pk]
+    Attempt.objects.filter(release=last).update(due_at=None)
+    assert [item.release.pk for item in inbox_of(ann, Wanted(due="never")).items] == [last.pk]
+    Attempt.objects.filter(release=urgent).update(due_at=Now())
+    for due in ("overdue", "week"):
+        assert [item.release.pk for item in inbox_of(ann, Wanted(due=due)).items] == [urgent.pk]
+    assert inbox_of(ann, Wanted(due="day")).items == []
