@@ -16,6 +16,7 @@ from approvals.models import LinkToken, SignOff
 from approvals.reassigning import reassign
 from releases import operating
 from releases.engine import Actor
+from releases.models import Attempt
 from relorch import posting, relay
 from relorch.audit.chain import Happening, note
 from relorch.audit.models import Event
@@ -76,7 +77,7 @@ def test_who_can_decide_is_asked_once_in_plain_text_and_html(trap: Trap) -> None
     assert world.state() == "waiting"
 
 
-def test_what_is_settled_is_said_to_those_who_were_asked(trap: Trap) -> None:
+def test_peer_20_what_is_settled_is_said_to_those_who_were_asked(trap: Trap) -> None:
     world = World(approval={"requires": [{"count": 1, "of": ["group:qa", "group:security"]}], "exclude": ["starter"]})
     mail_all()
     world.post(world.ann)
@@ -213,6 +214,36 @@ def test_own_page(client: Client) -> None:
     assert Event.objects.filter(stream=f"account:{world.ann.pk}", verb="account.changed").count() == 1
 
 
+def test_peer_04_the_clock_starts_with_the_question_and_not_with_its_mail(trap: Trap) -> None:
+    world = World()  # due in 24 hours
+    relay.relay()
+    asked = Attempt.objects.get(run__key="go_live")
+    assert asked.due_at - asked.asked_at == timedelta(hours=24)
+    Attempt.objects.filter(pk=asked.pk).update(asked_at=asked.asked_at - timedelta(minutes=10), due_at=asked.due_at - timedelta(minutes=10))
+    posting.post()  # ten minutes late
+    after = Attempt.objects.get(pk=asked.pk)
+    assert (after.asked_at, after.due_at) == (asked.asked_at - timedelta(minutes=10), asked.due_at - timedelta(minutes=10))
+    due = f"{after.due_at.astimezone(world.ann.zone):%H:%M %Z}"
+    assert due in str(trap.to("ann@example.com")[0]["Subject"])
+    assert after.run.release.version.document["phases"][0]["activities"][0].get("timeout") is None, "a time-out is another thing, of machines"
+
+
+def test_peer_03_an_answer_at_once_from_the_mail_finds_the_question_waiting(trap: Trap) -> None:
+    world = World(approval={"requires": [{"count": 1, "of": ["group:qa"]}], "exclude": ["starter"]})
+    mail_all()
+    attempt = Attempt.objects.get(run__key="go_live")
+    assert Event.objects.get(verb="activity.asked").at == attempt.asked_at, "the question and the state are one transaction"
+    path = link_in(trap.to("ann@example.com")[0])
+    ann = client_of(world.ann)
+    ann.get(path)
+    ann.get("/a/")
+    ann.post(world.url("sign_off/"), {"packet": packet_in(ann.get(world.url())), "decision": "approve"})
+    assert (world.state(), world.state("roll_out")) == ("succeeded", "queued")
+    run_on(world.release)
+    world.release.refresh_from_db()
+    assert world.release.state == "succeeded"
+
+
 # Links
 
 
@@ -286,7 +317,7 @@ def test_another_person_gets_404_and_the_record_keeps_it(trap: Trap) -> None:
     assert path.split("/")[2] not in event.record
 
 
-def test_expired_changed_and_settled_are_said_to_its_addressee(trap: Trap) -> None:
+def test_peer_20_expired_changed_and_settled_are_said_to_its_addressee(trap: Trap) -> None:
     world = World(approval={"requires": [{"count": 1, "of": ["group:qa", "group:security"]}], "exclude": ["starter"]})
     mail_all()
     ann = client_of(world.ann)
