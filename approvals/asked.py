@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from approvals.models import SignOff
 from releases.engine import Work
 from releases.models import Attempt, Release
 from releases.states import Run
+from releases.values import of_json
 from relorch.lib.errors import Conflict
 
 
@@ -54,12 +53,8 @@ def _as_it_is(work: Work, before: Attempt | None) -> Attempt | None:
     if number != before.pk or state != Run.WAITING:
         return None
     before.fence, before.bound_hash = fence, bound_hash
-    before.filled, before.bound, before.request = _json(filled), _json(bound), _json(request)
+    before.filled, before.bound, before.request = of_json(filled), of_json(bound), of_json(request)
     return before
-
-
-def _json(value: object) -> object:
-    return json.loads(value) if isinstance(value, str) else value
 
 
 def _asked(release: int, activity: str) -> Attempt:

@@ -61,11 +61,11 @@ def abort_tree(work: Work, release: int, reason: str) -> None:
 
 
 def end_attempts(work: Work, where: str, state: Run, **params: Any) -> None:
-    """Close open attempts; the fence moves on, so that what a worker still answers is refused."""
+    """Close open attempts; the fence moves on, so that what a worker still answers is refused. Only a worker can say that it has stopped."""
     work.cursor.execute(
         f"""
         UPDATE releases_attempt a SET state = %(state)s, finished_at = %(at)s, lease_until = NULL, poll_at = NULL, fence = a.fence + 1,
-            stop_asked_at = CASE WHEN a.state = 'running' OR a.reference IS NOT NULL THEN %(at)s END
+            stop_asked_at = CASE WHEN a.state = 'running' THEN %(at)s END
         WHERE {where} AND a.state IN ('queued', 'running', 'waiting')
         """,  # noqa: S608 - `where` is one of the texts in this module
         {"state": state, "at": work.at, **params},
@@ -85,15 +85,8 @@ def fail_fast(work: Work, cause: Ref) -> None:
     spared = [*flow.failure_paths, cause.key]
     work.cursor.execute("SELECT attempt_count FROM releases_activityrun WHERE id = %s", (cause.id,))
     met = json.dumps({cause.key: work.cursor.fetchone()[0]})
-    work.cursor.execute(
-        """
-        UPDATE releases_attempt a SET state = 'aborted', finished_at = %(at)s, lease_until = NULL, fence = a.fence + 1,
-            stop_asked_at = CASE WHEN a.state = 'running' THEN %(at)s END
-        FROM releases_activityrun run WHERE run.id = a.run_id AND run.release_id = %(release)s AND NOT run.key = ANY(%(spared)s)
-            AND a.state IN ('queued', 'running', 'waiting')
-        """,
-        {"at": work.at, "release": cause.release, "spared": spared},
-    )
+    others = "a.run_id IN (SELECT id FROM releases_activityrun WHERE release_id = %(release)s AND NOT key = ANY(%(spared)s))"
+    end_attempts(work, others, Run.ABORTED, release=cause.release, spared=spared)
     work.cursor.execute(
         """
         UPDATE releases_activityrun run SET state = CASE WHEN old.state = 'pending' THEN 'skipped' ELSE 'aborted' END,

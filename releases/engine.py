@@ -28,7 +28,7 @@ from releases.scheduler import Answer, Decision, Fact
 from releases.states import BAD, CLOSED, Run, Skipped
 from releases.states import Release as State
 from releases.stepping import Counted, Try, Unblock
-from releases.values import ENGINE, Actor, Claim, End, Move, Ref, ReleaseRow, Tree
+from releases.values import ENGINE, Actor, Claim, End, Move, Ref, ReleaseRow, Tree, of_json
 from relorch.audit import chain
 from relorch.audit.chain import Happening
 from relorch.lib import faults
@@ -315,7 +315,7 @@ class Work:
     def _note_ready(self, rows: Iterable[tuple[Any, ...]]) -> None:
         for *place, unmet, decided, because, met in rows:
             if unmet == 0 and decided:
-                self._ready_runs.append((Ref(*place), scheduler.PLAIN_RUN if decided == "open" else Decision(False, because, _json(met))))
+                self._ready_runs.append((Ref(*place), scheduler.PLAIN_RUN if decided == "open" else Decision(False, because, of_json(met))))
 
     def _close_phases(self) -> None:
         phases, self._to_close = self._to_close, []
@@ -386,9 +386,9 @@ class Work:
         known = self._facts.get(release_id)
         if known is None:
             self.cursor.execute(sql.CAUSES, ([release_id],))
-            facts = {key: Fact(Run(state), because, _json(met), attempt) for _, key, state, because, met, attempt in self.cursor.fetchall()}
+            facts = {key: Fact(Run(state), because, of_json(met), attempt) for _, key, state, because, met, attempt in self.cursor.fetchall()}
             self.cursor.execute(sql.ANSWERS, ([release_id],))
-            answers = [Answer(key, {**_json(phase_met), **_json(met)}) for _, key, met, phase_met in self.cursor.fetchall()]
+            answers = [Answer(key, {**of_json(phase_met), **of_json(met)}) for _, key, met, phase_met in self.cursor.fetchall()]
             known = self._facts[release_id] = facts, answers
         return known
 
@@ -551,11 +551,6 @@ class Work:
             self._happenings = []
         if self.stirred:
             self.cursor.execute("UPDATE releases_release SET stirred_at = %s WHERE id = ANY(%s) AND stirred_at IS NULL", (self.at, sorted(self.stirred)))
-
-
-def _json(value: Any) -> dict[str, int]:
-    found: dict[str, int] = json.loads(value) if isinstance(value, str) else value
-    return found
 
 
 @contextmanager

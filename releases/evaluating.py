@@ -27,6 +27,7 @@ from releases.names import names_of, names_of_step, paths_of, with_result
 from releases.scheduler import Decision
 from releases.sealing import alarm, broken_guards, broken_within
 from releases.states import Run, Skipped
+from releases.values import of_json
 from relorch.lib import faults
 from relorch.lib.errors import Invalid
 
@@ -274,20 +275,21 @@ def _phase_decision(work: Work, run: int) -> Decision | None:
     if found is None:
         return None
     decided, because, met = found
-    return Decision(decided == "open", because, json.loads(met) if isinstance(met, str) else met)
+    return Decision(decided == "open", because, of_json(met))
 
 
 def _prepare(release: Release, row: tuple[Any, ...]) -> Finding:
     attempt, _, key, run, phase_run, fence, number = row
     ref = Ref(run, release.pk, release.root_id, phase_run, key)
     activity = compiled(release.version_id).flow.steps[key]
+    final = _is_recovery(activity)
     try:
         ask = _question(release, activity, ref, attempt) if activity.type is ActivityType.MANUAL else children.prepare(release, activity, ref, attempt, number)
     except ExpressionError as problem:
-        return _failed(End(attempt, ref, Run.FAILED, fence, Run.QUEUED, code=problem.code, message=_text_of(problem), number=number))
+        return _failed(End(attempt, ref, Run.FAILED, fence, Run.QUEUED, code=problem.code, message=_text_of(problem), number=number, final=final))
     except Invalid as problem:
         said = "; ".join(item.message for item in errors(problem.problems)) or problem.message
-        return _failed(End(attempt, ref, Run.FAILED, fence, Run.QUEUED, code=problem.code, message=said, number=number))
+        return _failed(End(attempt, ref, Run.FAILED, fence, Run.QUEUED, code=problem.code, message=said, number=number, final=final))
 
     def apply(work: Work) -> None:
         if work.release(release.pk).state != "running":
@@ -299,6 +301,11 @@ def _prepare(release: Release, row: tuple[Any, ...]) -> Finding:
             ask(work)
 
     return Finding(apply)
+
+
+def _is_recovery(activity: Activity) -> bool:
+    """Whether its child is a process that a person ran in place of the activity: policy does not run that again."""
+    return activity.type is ActivityType.AUTOMATED
 
 
 def _failed(end: End) -> Finding:
@@ -370,16 +377,15 @@ def _child_ended(release: Release, row: tuple[Any, ...]) -> Finding:
     ref = Ref(run, release.pk, release.root_id, phase_run, key)
     child = Release.objects.get(pk=child_id)
     activity = compiled(release.version_id).flow.steps[key]
+    final = _is_recovery(activity)
     if child.state in ("succeeded", "partially_succeeded"):
         try:
             outputs = mapped_outputs(release, activity, key, child.outputs or {})
         except ExpressionError as problem:
-            return _failed(End(attempt, ref, Run.FAILED, fence, Run.WAITING, code=problem.code, message=_text_of(problem), number=number))
+            return _failed(End(attempt, ref, Run.FAILED, fence, Run.WAITING, code=problem.code, message=_text_of(problem), number=number, final=final))
         return _handed_up(End(attempt, ref, Run.SUCCEEDED, fence, Run.WAITING, outputs=outputs, number=number), child_id)
     code = "child_failed" if child.state == "failed" else "child_aborted"
     said = f'The release "{child.name}" {"failed" if child.state == "failed" else f"was {child.state}"}.'
-    # a process that a person ran in place of the activity is not run again by policy
-    final = activity.type is not ActivityType.SUBPROCESS
     return _failed(End(attempt, ref, Run.FAILED, fence, Run.WAITING, code=code, message=said, number=number, final=final))
 
 

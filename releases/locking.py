@@ -264,7 +264,9 @@ class _Tending:
 
     def _wait(self, one: Gated, ask: Ask) -> None:
         said = f'Waits for the lock "{ask.name}".'
-        if one.was is Run.WAITING:
+        if one.was is Run.WAITING:  # perhaps for another lock than before
+            for table, row in (("attempt", one.attempt), ("activityrun", one.ref.id)):
+                self.cursor.execute(f"UPDATE releases_{table} SET message = %s WHERE id = %s AND message <> %s", (said, row, said))  # noqa: S608
             return
         self.cursor.execute("UPDATE releases_attempt SET state = 'waiting', message = %s WHERE id = %s AND state = 'queued'", (said, one.attempt))
         self.cursor.execute(_WAIT, {"at": self.work.at, "code": WAITS_FOR_LOCK, "message": said, "run": one.ref.id})

@@ -27,14 +27,15 @@ def problems_of_starter(release: Release, pins: Iterable[int]) -> list[Problem]:
     asked = [(pk, flow, step) for pk in dict.fromkeys(pins) for flow in (compiled(pk).flow,) for step in flow.steps.values() if _excludes(step)]
     if not asked:
         return []
-    versions = ProcessVersion.objects.select_related("published_by").in_bulk({pk for pk, _, _ in asked})
+    versions = ProcessVersion.objects.select_related("published_by").prefetch_related("authors").in_bulk({pk for pk, _, _ in asked})
+    pairs = {process: standins.pairs_in(process) for process in {version.process_id for version in versions.values()}}
     groups = group_members()
     people = frozenset(get_user_model().objects.filter(is_active=True).values_list("email", flat=True))
     starters = starters_of(release)
     problems = []
     for pk, flow, step in asked:
         out = starters | (_authors(versions[pk]) if step.approval and "author" in step.approval.exclude else set())
-        out |= stand_ins_of(standins.pairs_in(versions[pk].process_id), out)
+        out |= stand_ins_of(pairs[versions[pk].process_id], out)
         if not satisfiable(_rule(flow, step, groups, people, frozenset(out))):
             problems.append(_problem(flow, step, sorted(starters), below=pk != release.version_id))
     return problems
@@ -58,7 +59,7 @@ def _members(name: str, groups: dict[str, frozenset[str]], people: frozenset[str
 
 
 def _authors(version: ProcessVersion) -> set[str]:
-    found = set(version.authors.values_list("email", flat=True))
+    found = {author.email for author in version.authors.all()}
     return found | ({version.published_by.email} if version.published_by else set())
 
 

@@ -20,6 +20,7 @@ from releases.recounting import recount
 from releases.sealing import seal_of
 from releases.states import LIVE, REOPENABLE, Run, Skipped
 from releases.states import Release as State
+from releases.values import of_json
 from relorch.lib import faults
 from relorch.lib.errors import Conflict, Invalid
 
@@ -43,7 +44,7 @@ def hold(*, release: int, actor: Actor, reason: str, preview: bool = False) -> M
 
 
 def resume(*, release: int, actor: Actor, reason: str = "", preview: bool = False) -> Moves:
-    """Go on where hold was put; due dates of people move by the time held (S12a)."""
+    """Go on where hold was put; due dates of people and of signals move by the time held (S12a)."""
     with locked(release, actor=actor, preview=preview) as work:
         _must(work, release, {State.HELD}, "resumed")
         work.cursor.execute("SELECT held_by_id, held_at FROM releases_release WHERE id = %s", (release,))
@@ -63,6 +64,14 @@ def resume(*, release: int, actor: Actor, reason: str = "", preview: bool = Fals
             FROM releases_activityrun run
             WHERE a.release_id = ANY(%(releases)s) AND a.state = 'waiting' AND coalesce(a.due_at, a.notice_at) IS NOT NULL
                 AND run.id = a.run_id AND run.type = 'manual'
+            """,
+            {"now": work.at, "held": held_at, "releases": resumed},
+        )
+        work.cursor.execute(
+            """
+            UPDATE releases_attempt a SET reference = jsonb_set(a.reference::jsonb, '{due}',
+                to_jsonb(to_char(((a.reference ->> 'due')::timestamptz + (%(now)s - %(held)s)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')))::json
+            WHERE a.release_id = ANY(%(releases)s) AND a.state = 'waiting' AND (a.reference ->> 'due') IS NOT NULL
             """,
             {"now": work.at, "held": held_at, "releases": resumed},
         )
@@ -148,24 +157,19 @@ def _change(work: Work, ref: Ref, kind: str, inputs: Mapping[str, Any], process:
     """What the new attempt is given: inputs over the earlier ones, and the process that it runs."""
     work.cursor.execute("SELECT changes, attempt_count FROM releases_activityrun WHERE id = %s", (ref.id,))
     changes, tried = work.cursor.fetchone()
-    earlier = _object(changes)
+    earlier = of_json(changes)
     if kind != "subprocess" and earlier.get("process", "") != process:
         earlier = {}  # what was given to a process means nothing to the machine, nor the other way round
     after = {**earlier, "inputs": {**earlier.get("inputs", {}), **inputs}, **({"process": process} if process else {})}
     if not after["inputs"] and not process:
         after.pop("inputs")
-    if after != _object(changes):
+    if after != of_json(changes):
         work.cursor.execute("UPDATE releases_activityrun SET changes = %s::json WHERE id = %s", (json.dumps(after), ref.id))
     if process and kind != "subprocess":
         if not tried:
             said = "It has not been tried yet: retry it first, without another process."
             raise Invalid("not_tried", said, [Problem("not_tried", said, "/process")])
         work.by_process.add(ref.id)
-
-
-def _object(value: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
-    return found
 
 
 def _to_pending(work: Work, ref: Ref, state: Run) -> None:

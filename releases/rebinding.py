@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from releases.asking import bound_values, hash_of, request_for
 from releases.models import Release
+from releases.values import of_json
 
 if TYPE_CHECKING:
     from releases.engine import Work
@@ -38,10 +39,11 @@ def rebind(work: Work, closed: Mapping[int, Set[str]]) -> None:
     `closed` names by release the activities, and as `phase:<id>` the phases, that have just closed; questions that bind none of them are left alone.
     """
     work.cursor.execute(_WAITING, (sorted(closed),))
-    for attempt, release_id, key, before in work.cursor.fetchall():
-        if not _binds_any(work, release_id, key, closed[release_id]):
-            continue
-        release = Release.objects.select_related("version", "process", "starter").defer("version__document").get(pk=release_id)
+    asked = [row for row in work.cursor.fetchall() if _binds_any(work, row[1], row[2], closed[row[1]])]
+    rows = Release.objects.select_related("version", "process", "starter").defer("version__document")
+    releases = rows.in_bulk({release for _, release, _, _ in asked}) if asked else {}
+    for attempt, release_id, key, before in asked:
+        release = releases[release_id]
         bound = bound_values(release, key)
         now = hash_of(bound)
         if now == before:
@@ -71,7 +73,7 @@ def reword(release: Release, key: str, attempt: int) -> Callable[[Work], None]:
         row = work.cursor.fetchone()
         if row is None:
             return
-        shown = json.loads(row[0]) if isinstance(row[0], str) else row[0]
+        shown = of_json(row[0])
         fresh = {name: request.shown[name] for name in WORDED}
         differs = any(shown.get(name) != value for name, value in fresh.items())
         mark(work, attempt, {**shown, **fresh}, request.bound_hash)

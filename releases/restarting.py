@@ -7,9 +7,7 @@ workers have confirmed it (or have been silent for a minute).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from processes.problems import Problem, did_you_mean
 from releases.aborting import abort_children, end_attempts
@@ -20,6 +18,7 @@ from releases.recounting import recount
 from releases.scheduler import Answer, Fact, decide_phase, phase_state
 from releases.states import CLOSED, FINISHED, LIVE, Run, Skipped
 from releases.states import Release as State
+from releases.values import of_json
 from relorch.lib.errors import Conflict, Invalid
 
 RESTARTABLE = LIVE | FINISHED
@@ -57,12 +56,12 @@ class _Standing:
         self.release, self.state = release, work.release(release).state
         self.flow = work.compiled(release).flow
         work.cursor.execute("SELECT key, decided <> '', closed_at IS NOT NULL, skipped_because, met FROM releases_phaserun WHERE release_id = %s", (release,))
-        self.phases = {key: (decided, closed, because, _object(met)) for key, decided, closed, because, met in work.cursor.fetchall()}
+        self.phases = {key: (decided, closed, because, of_json(met)) for key, decided, closed, because, met in work.cursor.fetchall()}
         work.cursor.execute("SELECT key, state, skipped_because, met, attempt_count, recovers FROM releases_activityrun WHERE release_id = %s", (release,))
         rows = work.cursor.fetchall()
-        self.facts = {key: Fact(Run(state), because, _object(met), attempt) for key, state, because, met, attempt, _ in rows}
+        self.facts = {key: Fact(Run(state), because, of_json(met), attempt) for key, state, because, met, attempt, _ in rows}
         self.answers = [
-            Answer(key, {**self.phases[self.flow.phase_of[key]][3], **_object(met)})
+            Answer(key, {**self.phases[self.flow.phase_of[key]][3], **of_json(met)})
             for key, state, _, met, _, recovers in rows
             if recovers and state == Run.SUCCEEDED
         ]
@@ -145,8 +144,3 @@ def _stop(work: Work, release: int, open_runs: Iterable[Ref], reason: str) -> li
         (work.release(release).root, work.at),
     )
     return [row[0] for row in work.cursor.fetchall()]
-
-
-def _object(value: Any) -> Mapping[str, int]:
-    found: Mapping[str, int] = json.loads(value) if isinstance(value, str) else value
-    return found

@@ -118,7 +118,17 @@ def come_due(attempt_id: int) -> None:
             end = End(claim.attempt, claim.run, Run.EXPIRED, claim.fence, Run.WAITING, code="no_answer", message="Nobody decided in time.", number=claim.number)
         else:
             abort_children(work, claim.run, "timeout")
-            end = End(claim.attempt, claim.run, Run.FAILED, claim.fence, Run.WAITING, code="timeout", message="It took too long.", number=claim.number)
+            end = End(
+                claim.attempt,
+                claim.run,
+                Run.FAILED,
+                claim.fence,
+                Run.WAITING,
+                code="timeout",
+                message="It took too long.",
+                number=claim.number,
+                final=run.type != "subprocess",  # a process in place of a machine is tried this once
+            )
         work.finish([end])
 
 

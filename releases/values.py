@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 from releases.states import Release as State
 from releases.states import Run
 from relorch.audit.chain import Head
+
+
+def of_json(value: Any) -> Any:
+    """A JSON column as a hand-written statement gives it: `json` comes as text, `jsonb` as itself."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)

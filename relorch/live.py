@@ -219,6 +219,9 @@ async def _answer(hub: Hub, scope: Any, receive: Callable[[], Awaitable[Message]
     if topics is None:
         await _refuse(send, 404)
         return
+    if hub.ending or hub.number >= MOST:  # meanwhile
+        await _refuse(send, 503)
+        return
     stream = Stream(topics)
     hub.join(stream)
     leaving = asyncio.create_task(_gone(receive, stream))

@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from approvals.models import Delegation
 from processes.models import Process
+from releases.meetable import problems_of_starter
 from releases.models import Release
 from relorch.accounts.models import User
 from tests import factories
 from tests.processes.conftest import Api
 from tests.processes.test_api import problem
 from tests.releases.conftest import phases
+from tests.releases.driving import published
+from tests.releases.scenes import blueprint, manual
 
 pytestmark = pytest.mark.django_db
 CODE = "approval_blocks_starters"
@@ -82,3 +87,18 @@ def test_the_start_page_says_so(people: dict[str, User], two_of_qa: Process) -> 
     page = client.post(reverse("releases:start_process", args=["two"]), {"do": "start"})
     assert page.status_code == 422
     assert "could never be decided" in page.content.decode()
+
+
+def test_however_many_decide_it_is_asked_with_as_many_queries(people: dict[str, User], two_of_qa: Process) -> None:
+    draft = Api(people["steve"]).post("releases/", {"process": "two"}).json()["id"]
+    release = Release.objects.select_related("version", "process", "starter").get(pk=draft)
+    three = [manual(f"ask_{n}", of=("group:qa",), approval={"exclude": ["starter", "author"]}) for n in range(3)]
+    versions = [published(blueprint(*steps)).versions.get().pk for steps in (three[:1], three)]
+    for pk in versions:
+        problems_of_starter(release, [pk])  # compiled
+    counts = []
+    for pk in versions:
+        with CaptureQueriesContext(connection) as asked:
+            problems_of_starter(release, [pk])
+        counts.append(len(asked))
+    assert counts[0] == counts[1]

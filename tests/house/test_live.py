@@ -166,3 +166,20 @@ def test_whoever_loses_the_right_hears_no_more(release: Release, monkeypatch: py
         assert (reader.ended, hub.number) == (True, 0)
 
     asyncio.run(scene())
+
+
+def test_a_page_that_asks_while_the_process_ends_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = live.Hub()
+
+    def slow(*_: Any) -> frozenset[str]:
+        hub.ending = True
+        return frozenset({"list"})
+
+    monkeypatch.setattr(live, "topics_for", slow)
+    reader = Reader("", "list=1")
+
+    async def ask() -> None:
+        await asyncio.gather(*opened(hub, [reader]))
+
+    asyncio.run(ask())
+    assert (reader.status, hub.number) == (503, 0)

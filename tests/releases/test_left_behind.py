@@ -82,3 +82,11 @@ def test_folders_of_ended_releases_go_after_their_days_and_those_of_open_ones_ne
     assert tidy() == 2
     assert [folder.exists() for folder in gone] == [False, False]
     assert all((folder / "below" / "file").exists() for folder in kept)
+
+
+def test_what_only_waits_has_nothing_that_could_still_run() -> None:
+    release = running({"id": "it", "type": "automated", "connector": "timer", "with": {"for": "1h"}})
+    assert Attempt.objects.get(release=release).reference
+    operating.abort(release=release.pk, actor=ACTOR, reason="because")
+    assert attempts(release, "it") == ["aborted"]
+    assert Attempt.objects.get(release=release).stop_asked_at is None

@@ -10,7 +10,7 @@ import pytest
 from approvals.signing import sign_off
 from releases import doorbell, operating, restarting, sweep
 from releases.engine import Actor
-from releases.models import ActivityRun, Lock, Release
+from releases.models import ActivityRun, Attempt, Lock, Release
 from releases.states import Run
 from relorch.lib.errors import Conflict
 from tests import factories
@@ -240,3 +240,14 @@ def test_nobody_is_asked_while_an_approval_waits_for_its_lock() -> None:
     assert list(ActivityRun.objects.waiting_for(boss).values_list("release_id", flat=True)) == [second.pk]
     sign_off(release=second.pk, activity="ok", person=boss, actor=Actor(boss.pk, boss.email, "page"), decision="approve")
     assert fresh(second).state == "succeeded"
+
+
+def test_who_has_one_lock_and_waits_for_another_says_which() -> None:
+    for key, lock in (("eu_go", "eu"), ("us_go", "us")):
+        running(of(key, lock))
+    third = running(phase("both", script("it", lock="us"), lock="eu"))
+    assert run(third, "it").message == 'Waits for the lock "eu".'
+    end(claimed("slow")["eu_go"])
+    sweep.sweep()
+    assert held("eu") == [third.pk]
+    assert (run(third, "it").message, Attempt.objects.get(release=third).message) == ('Waits for the lock "us".',) * 2

@@ -626,3 +626,21 @@ def test_the_starter_of_a_child_is_that_of_the_root() -> None:
     published(child)
     release = running(sub("it", child.id), starter=starter)
     assert child_of(release, "it").starter == starter
+
+
+def test_a_recovery_that_takes_too_long_or_cannot_begin_is_not_run_again_by_policy() -> None:
+    waits, needs = published(blueprint(manual("ask"))), published(blueprint(noop("x"), inputs={"count": {"type": "integer", "required": True}}))
+    release = running(bad("it", retry={"attempts": 2, "delay": "1s"}, timeout="1h"))
+    later(release, 60)
+    run_on(release)
+    assert attempts(release, "it") == ["failed"] * 2
+    operating.retry(**on(release, "it"), process=waits.identifier)
+    run_on(release)
+    later(release, 7_200)
+    sweep.sweep()
+    run_on(release)
+    assert (states(release), run(release, "it").code, len(attempts(release, "it"))) == ({"it": "on_hold"}, "timeout", 3)
+    operating.retry(**on(release, "it"), process=needs.identifier)
+    run_on(release)
+    assert (states(release), len(attempts(release, "it"))) == ({"it": "on_hold"}, 4)
+    assert run(release, "it").code not in ("timeout", "rehearsed")

@@ -334,3 +334,18 @@ def test_every_problem_is_said_at_its_place(api: dict[str, Api], shop: Process) 
     places = ["/identifier", "/release_version", "/colour", "/tags/1", "/tags/2", "/links/0/url", "/links/1/url", "/links/2/url"]
     assert [one["place"] for one in said["problems"]] == [*places, "/owners/0", "/owners/1", "/phase_owners/nowhere", "/inputs/version"]
     assert not Release.objects.exists()
+
+
+def test_the_clock_starts_nothing_that_could_then_never_be_decided() -> None:
+    """S18 is asked again when its time comes: who was to decide has become who starts it."""
+    quinn = factories.person("quinn")
+    release = scheduled(manual("ask", of=("user:quinn@example.com",), approval={"exclude": ["starter"]}), auto_start=True)
+    Release.objects.filter(pk=release.pk).update(starter=quinn)
+    time_has_come(release)
+    for _ in range(2):
+        sweep.sweep()
+    after = fresh(release)
+    assert (after.state, after.auto_start, after.due_since is not None) == ("scheduled", False, True)
+    assert "could never be decided" in after.reason
+    assert "quinn@example.com" in after.reason
+    assert events(release).count("release.start_failed") == 1
