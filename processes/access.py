@@ -58,6 +58,25 @@ def may(user: Any, permission: Permission, process: Process) -> bool:
     return type(process).objects.filter(processes_with(user, permission), pk=process.pk).exists()
 
 
+def held_by(user: Any, process: Process) -> frozenset[Permission]:
+    """What this person may here, by whatever way."""
+    if not user.is_active:
+        return frozenset()
+    if user.is_superuser:
+        return frozenset(Permission)
+    from processes.models import ProcessGroupPermission, ProcessUserPermission
+
+    mine = ProcessUserPermission.objects.filter(user=user, content_object=process).values_list("permission__codename")
+    ours = ProcessGroupPermission.objects.filter(group__user=user, content_object=process).values_list("permission__codename")
+    granted = {Permission(name) for (name,) in mine.union(ours)}
+    return frozenset(granted | (OWNING if set(process.owners).intersection(owner_names(user)) else set()))
+
+
+def owns(user: Any, process: Process) -> bool:
+    """Whether this person decides who may what here: an owner by name, and who was given all that owning implies. A superuser does everywhere."""
+    return held_by(user, process) >= OWNING
+
+
 def may_create(user: Any) -> bool:
     """Creating a process needs the installation-wide `author`."""
     return bool(user.has_perm("processes.author"))

@@ -184,7 +184,8 @@ class ProcessAdmin(ModelAdmin):
         """Published, archived, used by."""
         if not process.pk:
             return "Not saved yet."
-        parts = [f"revision {process.revision}", *editing.references(process), *(["archived"] if process.archived_at else [])]
+        referring = editing.references(process, actor=getattr(process, "asked_by", None))
+        parts = [f"revision {process.revision}", *referring, *(["archived"] if process.archived_at else [])]
         return "; ".join(parts)
 
     @display(description="YAML")
@@ -218,6 +219,7 @@ class ProcessAdmin(ModelAdmin):
         class Remembered(base):  # type: ignore[misc, valid-type]
             def __init__(self, *args: Any, **more: Any) -> None:
                 super().__init__(*args, **more)
+                self.person = request.user
                 request.process_form = self  # type: ignore[attr-defined]
 
         return Remembered

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 from guardian.shortcuts import assign_perm
 
-from processes import reading
+from processes import owning, reading
 from processes.access import OWNING, Permission
 from processes.blueprint import StoreActivity
 from processes.drafts import document_of, fill
@@ -28,6 +28,7 @@ from relorch.lib.errors import Conflict, Invalid
 from relorch.lib.preconditions import Stale, etag
 
 LONGEST_NAME = 200
+MOST_NAMED = 20
 
 
 def revision_tag(process: Process) -> str:
@@ -89,7 +90,7 @@ def create_process(document: object, *, actor: Any, door: str = "page") -> Proce
 def write_draft(process: Process, document: object, *, actor: Any, expected_revision: int | None = None, door: str = "page") -> Process:
     """Replace the draft; the fresh process. What changes nothing is no edit.
 
-    Raises Invalid (unreadable, or another id), Stale (not the revision any more), Conflict (archived).
+    Raises Invalid (unreadable, another id, or owners that the actor may not change), Stale (not the revision any more), Conflict (archived).
     """
     wanted = readable(document)
     if wanted["id"] != process.identifier:
@@ -98,9 +99,19 @@ def write_draft(process: Process, document: object, *, actor: Any, expected_revi
     with draft_locked(process, expected_revision) as locked:
         if document_of(locked) == wanted and digest(document_of(locked)) == digest(wanted):
             return locked
-        fill(locked, wanted)
-        saved(locked, actor=actor, door=door, data={"digest": digest(wanted)})
+        replace(locked, wanted, actor=actor, door=door)
     return locked
+
+
+def replace(locked: Process, wanted: Mapping[str, Any], *, actor: Any, door: str, reason: str = "") -> None:
+    """The draft's new content, inside `draft_locked`. Raises Invalid for owners whom the actor may not name, or who would leave it without any."""
+    before, owners = list(locked.owners), list(wanted.get("owners") or ())
+    if refused := owning.problem_with(locked, owners, actor=actor):
+        raise Invalid(refused.code, refused.message, [refused])
+    fill(locked, wanted)
+    saved(locked, actor=actor, door=door, data={"digest": digest(wanted)})
+    if set(before) != set(owners):
+        record(locked, "process.owners_changed", actor=actor, door=door, reason=reason, data={"before": before, "after": owners})
 
 
 @contextmanager
@@ -142,14 +153,14 @@ def delete(process: Process, *, actor: Any, door: str = "page") -> None:
     """Gone for good, which only a process that nobody refers to can be. Raises Conflict saying by what it is referred to."""
     with transaction.atomic():
         locked = Process.objects.select_for_update(of=("self",)).get(pk=process.pk)
-        if used := references(locked):
+        if used := references(locked, actor=actor):
             raise Conflict("referenced", f"“{locked}” cannot be deleted: {'; '.join(used)}. It can be archived.", state="referenced", by=used)
         record(locked, "process.deleted", actor=actor, door=door, data={"id": locked.identifier, "digest": digest(document_of(locked))})
         locked.delete()
 
 
-def references(process: Process) -> list[str]:
-    """What refers to the process, in words."""
+def references(process: Process, *, actor: Any = None) -> list[str]:
+    """What refers to the process, in words; what the actor cannot see is counted and not named (None: everything is)."""
     found = []
     if count := process.versions.count():
         found.append(f"it has {count} published version{'s' if count > 1 else ''}")
@@ -158,9 +169,19 @@ def references(process: Process) -> list[str]:
             found.append(f"{count} {related.replace('_', ' ')} {'use it' if count > 1 else 'uses it'}")
     subprocess = KeyTextTransform("process", "more")
     users = DraftActivity.objects.annotate(subprocess=subprocess).filter(type="subprocess", subprocess=process.identifier).exclude(process=process)
-    if names := sorted(set(users.values_list("process__identifier", flat=True))):
-        found.append(f"it is a subprocess of {', '.join(names)}")
+    if said := named_for(actor, users.values_list("process", flat=True)):
+        found.append(f"it is a subprocess of {said}")
     return found
+
+
+def named_for(actor: Any, numbers: Iterable[int]) -> str:
+    """These processes by their ids, as far as the actor may see them (None: all); the others by their number."""
+    wanted = set(numbers)
+    rows = Process.objects.all() if actor is None else Process.objects.visible_to(actor)
+    names = sorted(rows.filter(pk__in=wanted).values_list("identifier", flat=True))
+    hidden = len(wanted) - len(names)
+    more = [f"{hidden} process{'es' if hidden > 1 else ''} that you cannot see"] if hidden else []
+    return ", ".join([*names[:MOST_NAMED], *([f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []), *more])
 
 
 def record(process: Process, verb: str, *, actor: Any, door: str, reason: str = "", data: dict[str, Any]) -> None:

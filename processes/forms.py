@@ -18,7 +18,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from processes import editing, reading
+from processes import editing, owning, reading
 from processes.blueprint import API_VERSION, ID_PATTERN, Activity, ActivityType, Category, Part, Phase, RunWhen
 from processes.drafts import ACTIVITY_COLUMNS, ITEM_COLUMNS, document_of, item_of
 from processes.models import DraftActivity, DraftPhase, Process
@@ -168,6 +168,9 @@ class ProcessForm(_DocumentForm):
     class Meta:
         model = Process
         fields = ()
+
+    person: Any = None
+    """Who edits."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -329,6 +332,11 @@ class ActivityFormSet(DraftFormSet):
             key, *inside = problem.place.removeprefix(place).split("/")[1:] or [""]
             message = f"{' → '.join(inside)}: {problem.message}" if inside else problem.message
             (places[place] if place else self.main).problem(key, message)
+        process, person = self.main.instance, self.main.person
+        owners = list(document.get("owners") or ())
+        if not problems and process.pk and (refused := owning.problem_with(process, owners, actor=person)):
+            self.main.problem("owners", refused.message)
+            problems.append(refused)
         if (now := self._changed_meanwhile()) is not None:
             self.main.add_error(None, now)
             problems.append(Problem("stale", now))

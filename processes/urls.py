@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from processes import storing_views, views
+from processes import sharing_views, storing_views, views
 
 ID = r"^(?P<id>[a-z][a-z0-9_]{0,62})/"
 urlpatterns = [
     path("", views.index, name="list"),
     *storing_views.urlpatterns,
+    *sharing_views.urlpatterns,
     re_path(rf"{ID}versions/$", views.versions, name="versions"),
     re_path(rf"{ID}source/$", views.source, name="source"),
     re_path(rf"{ID}export/$", views.export, name="export"),

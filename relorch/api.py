@@ -25,6 +25,7 @@ import approvals.signatures_api
 import processes.api
 import processes.drafting_api
 import processes.input_sets_api
+import processes.sharing_api
 import processes.storing_api
 import releases.api
 import releases.plan_api
@@ -78,6 +79,7 @@ urlpatterns = [
     *processes.drafting_api.routes,
     *processes.api.routes,
     *processes.input_sets_api.routes,
+    *processes.sharing_api.routes,
     *processes.storing_api.routes,
     *releases.api.routes,
     *releases.plan_api.routes,

@@ -126,7 +126,8 @@ def _save(request: HttpRequest) -> HttpResponse:
             raise Invalid("unreadable", "The document cannot be read.", publishing.problems_in(read, actor=request.user))
         process = _saved(request, form, read)
     except Invalid as refused:
-        return _look(request, form, status=refused.status)
+        about_owners = [problem for problem in refused.problems if problem.code in ("only_owners", "last_owner")]
+        return _look(request, form, conflict=refused.message if about_owners else "", status=refused.status)
     except Conflict as late:
         return _look(request, form, conflict=late.message, status=late.status)
     messages.success(request, f"{process} is saved as a draft. Nothing is published.")

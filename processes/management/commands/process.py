@@ -125,7 +125,7 @@ class Command(BaseCommand):
                 process = editing.create_process(read.document, actor=actor, door=DOOR)
             else:
                 process = editing.write_draft(known, read.document, actor=actor, door=DOOR)
-        except Conflict as refusal:
+        except (Conflict, Invalid) as refusal:
             self.stderr.write(f"{name}: {refusal.message}")
             return None
         done = "created" if known is None else "as it was" if process.revision == known.revision else "saved"
