@@ -189,7 +189,7 @@ def test_the_page_that_saves_a_pasted_file_says_it_and_keeps_the_text(process: P
     teammate.user_permissions.add(*factories.person("other", author=True).user_permissions.all())
     factories.allow(teammate, "author", process)
     text = yaml_text(document_of(process) | {"owners": [TOM]})
-    answer = logged_in(teammate).post("/processes/new-process/", {"yaml": text, "into": "standard", "revision": process.revision, "save": "1"})
+    answer = logged_in(teammate).post("/processes/new-process/", {"yaml": text, "into": "standard", "seen": f"{process.pk}.{process.revision}", "save": "1"})
     assert answer.status_code == 422
     assert "Only an owner says who owns" in answer.content.decode()
     assert TOM in answer.content.decode()
