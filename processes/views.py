@@ -187,7 +187,14 @@ def around(request: HttpRequest, process: Process, current: str) -> dict[str, An
     counted = {"versions": process.versions.count(), "releases": seen.release_count}
     tabs = [
         {"label": label, "url": reverse(f"processes:{name}", args=[process.identifier]), "count": counted.get(name, ""), "current": name == current}
-        for label, name in (("Blueprint", "show"), ("Versions", "versions"), ("Releases", "releases"), ("Source", "source"), ("People", "people"))
+        for label, name in (
+            ("Blueprint", "show"),
+            ("Versions", "versions"),
+            ("Releases", "releases"),
+            ("Source", "source"),
+            ("Try", "try"),
+            ("People", "people"),
+        )
     ]
     return {
         "process": process,

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 import relorch.accounts.urls
-from relorch import gallery, new_process, process_pages, profile, views
+from relorch import gallery, new_process, process_pages, profile, trying_pages, views
 
 handler400 = "relorch.lib.http.handler400"
 handler403 = "relorch.lib.http.handler403"
@@ -20,7 +20,7 @@ urlpatterns = [
     path("api/v1/", include("relorch.api")),
     path("admin/", admin.site.urls),
     path("releases/", include("releases.urls")),
-    path("processes/", include(([*new_process.urlpatterns, *process_pages.urlpatterns], "processes"))),
+    path("processes/", include(([*new_process.urlpatterns, *process_pages.urlpatterns, *trying_pages.urlpatterns], "processes"))),
     path("", include("approvals.urls")),
 ]
 if not settings.PRODUCTION:
