@@ -87,8 +87,6 @@ def nudge(*, release: int, activity: str, actor: Actor, message: str = "") -> li
     """
     if len(message) > LONGEST_NUDGE:
         raise Invalid("too_long", f"A nudge has at most {LONGEST_NUDGE:,} characters.")
-    if "\x00" in message:
-        raise Invalid("not_text", "A nudge is text: it holds a NUL character.")
     with locked(release, actor=actor) as work:
         attempt = the_one_waiting(work, newest(release, activity), release, activity)
         still_open(work, attempt)

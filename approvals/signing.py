@@ -189,8 +189,6 @@ def _checked(attempt: Attempt | None, decision: str, comment: str, fields: Mappi
         problems.append(Problem("not_an_option", f'"{decision}" is no decision: approve or reject.', "/decision"))
     if len(comment) > LONGEST_COMMENT:
         problems.append(Problem("too_long", f"A comment has at most {LONGEST_COMMENT:,} characters.", "/comment"))
-    if "\x00" in comment:
-        problems.append(Problem("not_text", "A comment is text: it holds a NUL character.", "/comment"))
     wants = approval_of(attempt).comment
     if not comment.strip() and (wants == "required" or (wants == "required_on_reject" and decision == SignOff.Decision.REJECT)):
         problems.append(Problem("required", "Say why: this approval wants a comment.", "/comment"))

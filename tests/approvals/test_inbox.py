@@ -17,6 +17,7 @@ from releases.models import ActivityRun, Attempt, Release
 from relorch.audit.models import Event
 from tests import factories
 from tests.approvals.test_views import client_of
+from tests.processes.conftest import Api
 from tests.releases.driving import run_on, started
 from tests.releases.scenes import blueprint, later, manual, published
 
@@ -204,12 +205,14 @@ def test_what_names_no_question_is_passed_over(said: str) -> None:
 def test_a_character_that_cannot_be_kept_is_refused_at_every_door() -> None:
     world = World(1)
     release = world.releases[0]
-    several = world.post([asked.value for asked in world.shown()], comment="fine\x00")
-    assert several.status_code == 422
-    assert "NUL" in several.content.decode()
-    page = client_of(world.ann)
-    assert page.post(f"/approvals/{release.pk}/ask/sign_off/", {"decision": "approve", "comment": "fine\x00"}).status_code == 422
-    assert page.post(f"/approvals/{release.pk}/ask/nudge/", {"message": "well\x00"}).status_code == 302
+    page, here = client_of(world.ann), f"/approvals/{release.pk}/ask/"
+    answers = [
+        world.post([asked.value for asked in world.shown()], comment="fine\x00"),
+        page.post(f"{here}sign_off/", {"decision": "approve", "comment": "fine\x00"}),
+        page.post(f"{here}nudge/", {"message": "well\x00"}),
+        Api(world.ann).post(f"releases/{release.pk}/activities/ask/nudge/", {"message": "well\x00"}),
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400, 400, 422]
     assert world.states() == ["waiting"]
     assert not Event.objects.filter(verb="sign_off.nudged").exists()
 
