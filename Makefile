@@ -1,6 +1,6 @@
 # What can be done here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check bench lock chaos
+.PHONY: help install demo serve test check bench lock chaos editor
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
@@ -50,3 +50,7 @@ bench: .venv/installed ## measure; writes bench/results/latest.json
 lock: ## lock the versions anew (needs uv); make lock UPGRADE=--upgrade takes newer ones
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url $(UPGRADE) requirements/base.in -o requirements/base.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url $(UPGRADE) -c requirements/base.txt requirements/dev.in -o requirements/dev.txt
+
+editor: ## build static/vendor/codemirror from requirements/editor (needs node and npm)
+	@requirements/editor/build.sh
+	@sha256sum static/vendor/codemirror/codemirror.min.js

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from processes import diffing, editing, publishing, reading
 from processes.access import Permission, may, may_create
 from processes.blueprint import Category
+from processes.draft_text import typed
 from processes.drafts import document_of
 from processes.models import Process, ProcessVersion
 from processes.problems import errors
@@ -82,7 +83,7 @@ class Processes(Resources):
         """A new process with the document as its draft; what is unsound is said and stored nevertheless."""
         allow(may_create(request.user), "create processes")
         read = readable(request)
-        process = editing.create_process(read.document, actor=request.user, door="api")
+        process = editing.create_process(read.document, actor=request.user, door="api", text=typed(read))
         return self._saved(process, read, status=201)
 
     @extend_schema(operation_id="processes_retrieve")
@@ -111,7 +112,7 @@ class Processes(Resources):
         process = self._allowed(Permission.AUTHOR, "edit this process")
         revision = seen_revision(request, editing.revision_tag(process), process.revision)
         read = readable(request)
-        saved = editing.write_draft(process, read.document, actor=request.user, expected_revision=revision, door="api")
+        saved = editing.write_draft(process, read.document, actor=request.user, expected_revision=revision, door="api", text=typed(read))
         return self._saved(saved, read, status=200)
 
     @extend_schema(operation_id="processes_publish", parameters=[IF_MATCH], request=PublishShape, responses=PublishedShape)

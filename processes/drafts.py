@@ -5,6 +5,7 @@ What the admin lists, searches and sorts has a column; every other key of a phas
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,11 @@ def head_of(process: Process) -> dict[str, Any]:
     if head["category"] == _default(process, "category"):
         del head["category"]
     return {key: head[key] for key in keys_of(Blueprint) if head.get(key) not in ("", [], {}, False, None)}
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 of a document as it is written, key order included: two drafts are the same when these are."""
+    return hashlib.sha256(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def fill(process: Process, document: Mapping[str, Any]) -> None:

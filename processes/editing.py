@@ -6,8 +6,6 @@ event written. A draft need not be sound (S27), only readable.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +18,8 @@ from guardian.shortcuts import assign_perm
 from processes import owning, reading
 from processes.access import OWNING, Permission
 from processes.blueprint import StoreActivity
-from processes.drafts import document_of, fill
+from processes.draft_text import keep_text, kept_as
+from processes.drafts import digest, document_of, fill
 from processes.models import DraftActivity, DraftEdit, Process
 from processes.problems import Problem, did_you_mean, errors, pointer
 from relorch.audit.chain import Happening, note
@@ -64,12 +63,13 @@ def unstorable(found: reading.Reading) -> list[Problem]:
     )
 
 
-def create_process(document: object, *, actor: Any, door: str = "page") -> Process:
+def create_process(document: object, *, actor: Any, door: str = "page", text: str | None = None) -> Process:
     """A new process with this draft. Whoever makes it may edit it; if the document names no owners, it is theirs to publish and start as well.
 
     Raises Invalid (unreadable) and Conflict (the id is taken, perhaps by a process that the actor cannot see).
     """
     wanted = readable(document)
+    kept = kept_as(text, wanted)
     with transaction.atomic():
         # The lock orders those who make the same id at once: the unique constraint would end the second one's transaction.
         _lock_name(wanted["id"])
@@ -79,6 +79,7 @@ def create_process(document: object, *, actor: Any, door: str = "page") -> Proce
         fill(process, wanted)
         process.save()
         process.refresh_from_db()
+        keep_text(process, kept, wanted)
         if actor is not None:
             DraftEdit.objects.create(process=process, person=actor)
             for permission in sorted({Permission.VIEW, Permission.AUTHOR} if process.owners else OWNING):
@@ -87,8 +88,10 @@ def create_process(document: object, *, actor: Any, door: str = "page") -> Proce
     return process
 
 
-def write_draft(process: Process, document: object, *, actor: Any, expected_revision: int | None = None, door: str = "page") -> Process:
-    """Replace the draft; the fresh process. What changes nothing is no edit.
+def write_draft(
+    process: Process, document: object, *, actor: Any, expected_revision: int | None = None, door: str = "page", text: str | None = None
+) -> Process:
+    """Replace the draft; the fresh process. What changes nothing is no edit. `text` is the document as its author typed it, where that is known.
 
     Raises Invalid (unreadable, another id, or owners that the actor may not change), Stale (not the revision any more), Conflict (archived).
     """
@@ -96,10 +99,15 @@ def write_draft(process: Process, document: object, *, actor: Any, expected_revi
     if wanted["id"] != process.identifier:
         message = f'This is the draft of "{process.identifier}"; the id of a process never changes.{did_you_mean(wanted["id"], [process.identifier])}'
         raise Invalid("unreadable", "The document cannot be read.", [Problem("other_id", message, "/id")])
+    kept = kept_as(text, wanted)
     with draft_locked(process, expected_revision) as locked:
-        if document_of(locked) == wanted and digest(document_of(locked)) == digest(wanted):
-            return locked
-        replace(locked, wanted, actor=actor, door=door)
+        same = document_of(locked) == wanted and digest(document_of(locked)) == digest(wanted)
+        # Comments alone are work of somebody too: who has not seen them may not write over them.
+        commented = keep_text(locked, kept, wanted)
+        if not same:
+            replace(locked, wanted, actor=actor, door=door)
+        elif commented:
+            saved(locked, actor=actor, door=door, data={"digest": digest(wanted)})
     return locked
 
 
@@ -198,11 +206,6 @@ def record(process: Process, verb: str, *, actor: Any, door: str, reason: str = 
             data=data,
         )
     )
-
-
-def digest(document: Mapping[str, Any]) -> str:
-    """SHA-256 of a document as it is written, key order included: two drafts are the same when these are."""
-    return hashlib.sha256(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def _put_away(process: Process, away: bool, verb: str, actor: Any, reason: str, door: str) -> Process:

@@ -16,6 +16,7 @@ from processes import publishing, reading
 from processes.access import Permission, may, may_create
 from processes.blueprint import Blueprint, Category
 from processes.differences import difference
+from processes.draft_text import text_of
 from processes.drafts import document_of
 from processes.models import Process, ProcessVersion
 from processes.paging import page_of
@@ -116,11 +117,11 @@ def export(request: HttpRequest, id: str) -> HttpResponse:
 def _source(request: HttpRequest, process: Process) -> tuple[str, str]:
     wanted = request.GET.get("version", "")
     if wanted == DRAFT:
-        return DRAFT, yaml_text(document_of(process))
+        return DRAFT, text_of(process).text
     if wanted and not (wanted.isdecimal() and len(wanted) < 10):
         raise Http404
     version = get_object_or_404(process.versions, number=int(wanted)) if wanted else newest(process)
-    return (str(version.number), yaml_text(version.document)) if version else (DRAFT, yaml_text(document_of(process)))
+    return (str(version.number), yaml_text(version.document)) if version else (DRAFT, text_of(process).text)
 
 
 @login_required
@@ -200,6 +201,7 @@ def around(request: HttpRequest, process: Process, current: str) -> dict[str, An
         "process": process,
         "tabs": tabs,
         "newest_number": seen.newest_number,
+        "may_edit": may(request.user, Permission.AUTHOR, process) and not process.archived_at,
         "may_publish": may(request.user, Permission.PUBLISH, process) and not process.archived_at,
         "may_start": may(request.user, Permission.START, process) and not process.archived_at and seen.newest_number is not None,
     }

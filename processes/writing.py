@@ -54,6 +54,16 @@ def yaml_text(mapping: dict[str, Any]) -> str:
     return "".join(line + "\n" for line in _mapping(mapping, "")) if mapping else "{}\n"
 
 
+def entry_lines(key: str, value: Any, indent: str) -> list[str]:
+    """One entry of a mapping in block style, as `yaml_text` would write it there."""
+    return list(_mapping({key: value}, indent))
+
+
+def item_lines(value: Any, indent: str) -> list[str]:
+    """One item of a list in block style, its dash at the indentation."""
+    return list(_items([value], indent))
+
+
 def _dumped(part: Blueprint | StoreActivity | Activity) -> dict[str, Any]:
     return part.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 

@@ -21,6 +21,7 @@ from processes import drafting, editing, publishing, reading
 from processes.access import may_create
 from processes.blueprint import Blueprint
 from processes.differences import difference
+from processes.draft_text import typed
 from processes.drafts import document_of
 from processes.models import Process
 from processes.new_forms import BlueprintForm, CopyForm, DescriptionForm, FileForm, SaveForm
@@ -137,12 +138,12 @@ def _save(request: HttpRequest) -> HttpResponse:
 def _saved(request: HttpRequest, form: SaveForm, read: reading.Reading) -> Process:
     into: Process | None = form.cleaned_data["into"]
     if into is None:
-        return editing.create_process(read.document, actor=request.user)
+        return editing.create_process(read.document, actor=request.user, text=typed(read))
     seen, _, revision = form.cleaned_data["seen"].partition(".")
     if seen != str(into.pk) or not (revision.isdecimal() and len(revision) < 10):
         raise Conflict("look_first", f"This would replace the draft of {into}. Look at what it changes below, then save.", state="draft")
     document = read.document | {"id": into.identifier}
-    return editing.write_draft(into, document, actor=request.user, expected_revision=int(revision))
+    return editing.write_draft(into, document, actor=request.user, expected_revision=int(revision), text=typed(read))
 
 
 urlpatterns = [path("new-process/", new, name="new")]  # no id of a process has a hyphen

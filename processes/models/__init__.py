@@ -1,6 +1,6 @@
 """What a release follows: processes being edited, their published versions, and sets of input values."""
 
-from processes.models.draft import DraftActivity, DraftPhase
+from processes.models.draft import DraftActivity, DraftPhase, DraftText
 from processes.models.inputs import InputSet
 from processes.models.permissions import ProcessGroupPermission, ProcessUserPermission
 from processes.models.process import Process
@@ -12,6 +12,7 @@ __all__ = [
     "DraftActivity",
     "DraftEdit",
     "DraftPhase",
+    "DraftText",
     "InputSet",
     "Process",
     "ProcessGroupPermission",

@@ -60,3 +60,14 @@ class DraftActivity(DraftItem):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["process", "identifier"], name="draft_activity_identifier", deferrable=models.Deferrable.DEFERRED)
         ]
+
+
+class DraftText(models.Model):
+    """A draft as its author typed it, comments and all. It counts while it means what the rows say; `digest` tells which document that was."""
+
+    process = models.OneToOneField(Process, on_delete=models.CASCADE, related_name="draft_text", primary_key=True)
+    text = models.TextField()
+    digest = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"text of {self.process_id}"

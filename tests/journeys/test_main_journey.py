@@ -187,3 +187,24 @@ def test_what_another_person_does_is_on_the_open_page(visitor: Visitor, pushed: 
     olga.get_by_role("button", name="Abort release").click()
     sync_api.expect(reader.locator("#release-head")).to_contain_text("Aborted", timeout=within)
     assert reader.evaluate("window.sameDocument") is True
+
+
+def test_a_draft_is_written_as_yaml_with_comments(visitor: Visitor) -> None:
+    """The editor under the strict content policy: problems come while one types, keys save, comments are there again."""
+    olga, expect = visitor("olga"), sync_api.expect
+    olga.goto("/processes/shop/edit/")
+    editor = olga.locator(".cm-content")
+    editor.click()
+    olga.keyboard.press("Control+Home")
+    olga.keyboard.type("# by Olga\nouputs: {a: b}\n")
+    expect(olga.locator("#problems")).to_contain_text('"ouputs" is not a key of a process')
+    expect(olga.locator("#problems")).to_contain_text("line 2")
+    expect(olga.locator(".cm-lintRange-error")).to_have_text("ouputs: {a: b}")
+    olga.keyboard.press("ArrowUp")
+    olga.keyboard.press("Control+Shift+k")
+    expect(olga.locator("#problems")).not_to_contain_text("ouputs")
+    with olga.expect_navigation():
+        olga.keyboard.press("Control+s")
+    expect(olga.locator(".toast").first).to_contain_text("is saved")
+    expect(olga.locator(".cm-line").first).to_have_text("# by Olga")
+    expect(olga.locator("textarea[name=text]")).to_be_hidden()

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from processes import diffing, editing, publishing, reading
 from processes.blueprint import Blueprint
+from processes.draft_text import typed
 from processes.drafts import document_of
 from processes.models import Process
 from processes.problems import Problem, errors
@@ -122,9 +123,9 @@ class Command(BaseCommand):
         known = Process.objects.filter(identifier=read.document["id"]).first()
         try:
             if known is None:
-                process = editing.create_process(read.document, actor=actor, door=DOOR)
+                process = editing.create_process(read.document, actor=actor, door=DOOR, text=typed(read))
             else:
-                process = editing.write_draft(known, read.document, actor=actor, door=DOOR)
+                process = editing.write_draft(known, read.document, actor=actor, door=DOOR, text=typed(read))
         except (Conflict, Invalid) as refusal:
             self.stderr.write(f"{name}: {refusal.message}")
             return None

@@ -1,0 +1,211 @@
+"""The page where a draft is written as YAML: comments stay, nothing typed is lost, two editors see each other, problems stand at their lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from processes import editing
+from processes.draft_text import text_of
+from processes.drafts import document_of
+from processes.models import DraftText, Process
+from processes.writing import yaml_text
+from relorch.accounts.models import User
+from tests import factories
+from tests.processes.conftest import Api
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/processes/shop/edit/"
+TEXT = """\
+# The shop, by Olga
+apiVersion: relorch/v1
+kind: Process
+id: shop
+name: Shop  # as on the door
+owners: ["user:olga@example.com"]
+
+phases:
+  # first of all
+  - id: build
+    activities:
+      # quick
+      - {id: compile, type: automated, connector: noop}
+  # then
+  - id: ship
+    depends_on: [build]
+    activities:
+      # by hand
+      - id: go
+        type: automated
+        connector: noop   # for now
+"""
+
+
+@pytest.fixture
+def shop(owner: User, teammate: User) -> Process:
+    made = factories.process("shop", actor=owner, owners=["user:olga@example.com"])
+    factories.allow(teammate, "view_process", made)
+    return made
+
+
+def client_of(person: User, **more: Any) -> Client:
+    client = Client(**more)
+    client.force_login(person)
+    return client
+
+
+def save(client: Client, text: str, revision: int, **more: str) -> Any:
+    return client.post(PAGE, {"text": text, "revision": str(revision), "save": "1", **more})
+
+
+def fresh(process: Process) -> Process:
+    return Process.objects.get(pk=process.pk)
+
+
+def test_what_was_typed_comes_back_as_it_was(owner: User, shop: Process) -> None:
+    client = client_of(owner)
+    done = save(client, TEXT.replace("\n", "\r\n"), shop.revision)  # as browsers send it
+    assert (done.status_code, done["Location"]) == (302, PAGE)
+    page = client.get(PAGE)
+    assert page.context["text"] == TEXT
+    assert "# as on the door" in page.content.decode()
+    assert "# as on the door" in client.get("/processes/shop/export/?version=draft").content.decode()
+    assert [phase["id"] for phase in document_of(shop)["phases"]] == ["build", "ship"]
+    revision = fresh(shop).revision
+    save(client, TEXT, revision)
+    assert fresh(shop).revision == revision  # nothing new is no edit
+
+
+def test_comments_alone_are_an_edit_that_the_other_must_see(owner: User, shop: Process) -> None:
+    client = client_of(owner)
+    save(client, TEXT, shop.revision)
+    seen = fresh(shop).revision
+    save(client, TEXT.replace("# quick", "# quick, under a minute"), seen)
+    assert fresh(shop).revision == seen + 1
+    late = save(client, TEXT.replace("# then", "# and then"), seen)
+    assert late.status_code == 412
+    assert "# quick, under a minute" in text_of(shop).text
+
+
+def test_who_is_late_keeps_the_text_and_sees_the_difference(owner: User, shop: Process) -> None:
+    client = client_of(owner)
+    save(client, TEXT, shop.revision)
+    seen = fresh(shop).revision
+    document = document_of(shop)
+    document["phases"][1]["name"] = "Ship it"
+    editing.write_draft(shop, document, actor=owner)
+    mine = TEXT.replace("id: ship\n", "id: ship\n    name: Mine\n")
+    page = save(client, mine, seen)
+    said = page.content.decode()
+    assert page.status_code == 412
+    assert page.context["text"] == mine
+    for words in (
+        "Not saved.",
+        "has saved this draft since you read it",
+        "<del>Ship it</del> <ins>Mine</ins>",
+        "-    name: Ship it",
+        "+    name: Mine",
+        "Save over theirs",
+    ):
+        assert words in said
+    assert document_of(shop)["phases"][1]["name"] == "Ship it"
+    assert save(client, mine, page.context["revision"]).status_code == 302  # now they have seen it
+    assert document_of(shop)["phases"][1]["name"] == "Mine"
+
+
+def test_comments_are_carried_over_when_the_draft_changes_elsewhere(owner: User, as_owner: Api, shop: Process) -> None:
+    client = client_of(owner)
+    save(client, TEXT, shop.revision)
+    document = document_of(shop)
+    document["phases"][0]["activities"][0]["timeout"] = "5m"
+    document["name"] = "Corner shop"
+    editing.write_draft(shop, document, actor=owner, door="admin")
+    page = client.get(PAGE)
+    for comment in ("# The shop, by Olga", "# as on the door", "# first of all", "# quick", "# then", "# by hand", "# for now"):
+        assert comment in page.context["text"]
+    assert "name: Corner shop  # as on the door" in page.context["text"]
+    assert page.context["lost"] == ()
+    del document["phases"][1]
+    assert as_owner.put("processes/shop/draft/", document, If_Match="*").status_code == 200
+    page = client.get(PAGE)
+    assert page.context["lost"] == ("# then", "# by hand", "# for now")
+    assert "3 comments could not be kept" in page.content.decode()
+    save(client, page.context["text"], fresh(shop).revision)
+    assert client.get(PAGE).context["lost"] == ()
+
+
+def test_an_import_keeps_comments_and_an_export_without_them_takes_none_away(owner: User, as_owner: Api, shop: Process) -> None:
+    assert as_owner.put("processes/shop/draft/", TEXT, If_Match="*", content_type="application/yaml").status_code == 200
+    assert text_of(shop).text == TEXT
+    plain = as_owner.get("processes/shop/draft/?format=yaml").content.decode()
+    assert plain == yaml_text(document_of(shop))
+    assert as_owner.put("processes/shop/draft/", plain, If_Match="*", content_type="application/yaml").status_code == 200
+    assert text_of(shop).text == TEXT
+    save(client_of(owner), plain, fresh(shop).revision)  # who deletes them on the page means it
+    assert text_of(shop).text == plain
+    assert not DraftText.objects.exists()
+
+
+def test_a_text_that_cannot_be_read_is_kept_with_problems_at_their_lines(owner: User, shop: Process) -> None:
+    client = client_of(owner)
+    before = document_of(shop)
+    bad = TEXT.replace("connector: noop   #", "conector: noop   #").replace("name: Shop", "id: other\nname: Shop")
+    page = save(client, bad, shop.revision)
+    said = page.content.decode()
+    assert page.status_code == 422
+    assert page.context["text"] == bad
+    assert {(problem.code, problem.line) for problem in page.context["problems"]} >= {("unknown_key", 22), ("duplicate_key", 5)}
+    assert 'data-line="22"' in said
+    assert "connector" in said
+    assert document_of(shop) == before
+
+
+def test_unsound_is_saved_and_said(owner: User, shop: Process) -> None:
+    client = client_of(owner)
+    done = save(client, TEXT.replace("depends_on: [build]", "depends_on: [gone]"), shop.revision)
+    assert done.status_code == 302
+    page = client.get(PAGE)
+    assert [(problem.code, problem.line) for problem in page.context["problems"]] == [("unknown_dependency", 16)]
+    assert "1 problem to solve before it can be published" in page.content.decode()
+
+
+def test_another_id_is_refused_at_its_line(owner: User, shop: Process) -> None:
+    page = save(client_of(owner), TEXT.replace("id: shop", "id: shoq"), shop.revision)
+    assert page.status_code == 422
+    assert ("other_id", 4) in {(problem.code, problem.line) for problem in page.context["problems"]}
+
+
+def test_the_check_while_typing_stores_nothing(owner: User, shop: Process) -> None:
+    client = client_of(owner)
+    answer = client.post(f"{PAGE}check/", {"text": TEXT.replace("depends_on: [build]", "depends_on: [ship]")})
+    assert answer.status_code == 200
+    assert 'data-line="16"' in answer.content.decode()
+    assert client.get(f"{PAGE}check/").status_code == 405
+    looked = client.post(PAGE, {"text": TEXT, "revision": str(shop.revision), "look": "1"})
+    assert looked.status_code == 200
+    assert looked.context["text"] == TEXT
+    assert fresh(shop).revision == shop.revision
+
+
+def test_too_large_a_text_is_refused(owner: User, shop: Process) -> None:
+    assert save(client_of(owner), TEXT + "#" * 1024 * 1024, shop.revision).status_code == 422
+
+
+def test_only_who_may_author(owner: User, teammate: User, stranger: User, shop: Process) -> None:
+    for address in (PAGE, f"{PAGE}check/"):
+        assert client_of(stranger).post(address, {"text": TEXT, "save": "1"}).status_code == 404
+        assert client_of(teammate).post(address, {"text": TEXT, "save": "1"}).status_code == 403
+        assert client_of(owner, enforce_csrf_checks=True).post(address, {"text": TEXT, "save": "1"}).status_code == 403
+        assert Client().post(address, {"text": TEXT}).status_code == 302
+    assert client_of(teammate).get(PAGE).status_code == 403
+    assert "/edit/" not in client_of(teammate).get("/processes/shop/source/?version=draft").content.decode()
+    assert "/edit/" in client_of(owner).get("/processes/shop/source/?version=draft").content.decode()
+    editing.archive(shop, actor=owner)
+    assert client_of(owner).get(PAGE).status_code == 409
+
+
+def test_saving_without_having_seen_anything_is_late(owner: User, shop: Process) -> None:
+    assert client_of(owner).post(PAGE, {"text": TEXT, "save": "1"}).status_code == 412
