@@ -13,7 +13,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from processes import diffing, editing, publishing, reading
+from processes import deprecating, diffing, editing, publishing, reading
 from processes.access import Permission, may, may_create
 from processes.blueprint import Category
 from processes.draft_text import typed
@@ -140,7 +140,7 @@ class Processes(Resources):
     @extend_schema(operation_id="processes_versions_list", responses=VersionShape(many=True))
     def versions(self, request: Request, id: str) -> Response:
         """Its published versions, newest first."""
-        rows = self.get_object().versions.select_related("published_by").prefetch_related("authors").defer("document")
+        rows = self.get_object().versions.select_related("published_by", "deprecation__by").prefetch_related("authors").defer("document")
         page = self.page_of(rows, ("-number",))
         return self.get_paginated_response(VersionShape(page, many=True).data)
 
@@ -161,6 +161,20 @@ class Processes(Resources):
         saved = editing.write_draft(process, version.document, actor=request.user, expected_revision=revision, door="api")
         return self._saved(saved, reading.parse(version.document), status=200)
 
+    @extend_schema(operation_id="processes_versions_deprecate", request=ReasonShape, responses=VersionShape)
+    def deprecate(self, request: Request, id: str, number: int) -> Response:
+        """Not to be started any more, and why; what runs goes on."""
+        self._allowed(Permission.PUBLISH, "deprecate versions of this process")
+        deprecating.deprecate(self._version(number), actor=request.user, reason=_reason(request), door="api")
+        return Response(VersionShape(self._version(number)).data)
+
+    @extend_schema(operation_id="processes_versions_undeprecate", request=ReasonShape, responses=VersionShape)
+    def undeprecate(self, request: Request, id: str, number: int) -> Response:
+        """It may be started again."""
+        self._allowed(Permission.PUBLISH, "deprecate versions of this process")
+        deprecating.undeprecate(self._version(number), actor=request.user, reason=_reason(request), door="api")
+        return Response(VersionShape(self._version(number)).data)
+
     @extend_schema(operation_id="processes_versions_diff", responses=DifferenceShape)
     def difference(self, request: Request, id: str, before: int, after: int) -> Response:
         """What changed from one version to another, by meaning."""
@@ -173,7 +187,7 @@ class Processes(Resources):
         return process
 
     def _version(self, number: int) -> ProcessVersion:
-        rows = self.get_object().versions.select_related("published_by").prefetch_related("authors")
+        rows = self.get_object().versions.select_related("published_by", "deprecation__by").prefetch_related("authors")
         version: ProcessVersion = found(rows.filter(number=number).first())
         return version
 
@@ -189,6 +203,13 @@ class Processes(Resources):
         process = verb(process, actor=request.user, reason=body.validated_data["reason"], door="api")
         self.newest = newest_of([process.pk])
         return Response(self.get_serializer(process).data)
+
+
+def _reason(request: Request) -> str:
+    body = ReasonShape(data=request.data)
+    body.is_valid(raise_exception=True)
+    reason: str = body.validated_data["reason"]
+    return reason
 
 
 class Validate(View):
@@ -247,6 +268,10 @@ routes = [
     re_path(rf"^processes/{_ID}/versions/$", Processes.as_view({"get": "versions"}), name="process-versions"),
     re_path(rf"^processes/{_ID}/versions/(?P<number>[0-9]{{1,9}})/$", Processes.as_view({"get": "version"}), name="process-version"),
     re_path(rf"^processes/{_ID}/versions/(?P<number>[0-9]{{1,9}})/restore/$", Processes.as_view({"post": "restore"}), name="process-version-restore"),
+    re_path(rf"^processes/{_ID}/versions/(?P<number>[0-9]{{1,9}})/deprecate/$", Processes.as_view({"post": "deprecate"}), name="process-version-deprecate"),
+    re_path(
+        rf"^processes/{_ID}/versions/(?P<number>[0-9]{{1,9}})/undeprecate/$", Processes.as_view({"post": "undeprecate"}), name="process-version-undeprecate"
+    ),
     re_path(
         rf"^processes/{_ID}/versions/(?P<before>[0-9]{{1,9}})/diff/(?P<after>[0-9]{{1,9}})/$", Processes.as_view({"get": "difference"}), name="process-diff"
     ),

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 from guardian.shortcuts import assign_perm
 
@@ -20,8 +19,9 @@ from processes.access import OWNING, Permission
 from processes.blueprint import StoreActivity
 from processes.draft_text import keep_text, kept_as
 from processes.drafts import digest, document_of, fill
-from processes.models import DraftActivity, DraftEdit, Process
+from processes.models import DraftEdit, Process
 from processes.problems import Problem, did_you_mean, errors, pointer
+from processes.used_by import drafts_running
 from relorch.audit.chain import Happening, note
 from relorch.lib.errors import Conflict, Invalid
 from relorch.lib.preconditions import Stale, etag
@@ -175,9 +175,7 @@ def references(process: Process, *, actor: Any = None) -> list[str]:
     for related in ("releases", "release_groups"):  # of the apps above, by the name they give here
         if hasattr(process, related) and (count := getattr(process, related).count()):
             found.append(f"{count} {related.replace('_', ' ')} {'use it' if count > 1 else 'uses it'}")
-    subprocess = KeyTextTransform("process", "more")
-    users = DraftActivity.objects.annotate(subprocess=subprocess).filter(type="subprocess", subprocess=process.identifier).exclude(process=process)
-    if said := named_for(actor, users.values_list("process", flat=True)):
+    if said := named_for(actor, drafts_running(process).values_list("process", flat=True)):
         found.append(f"it is a subprocess of {said}")
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Max
 
-from processes import reading, soundness, storing, unbuilt
+from processes import reading, soundness, storing, unbuilt, used_by
 from processes.blueprint import Blueprint
 from processes.drafts import document_of
 from processes.editing import draft_locked, record, revision_tag, unstorable
@@ -54,6 +54,7 @@ def publish(process: Process, *, actor: Any, note: str = "", expected_revision: 
             raise Invalid("unsound", "The draft cannot be published yet.", problems)
         version = _store(locked, found.blueprint, actor=actor, note=note)
         storing.note_uses(version, found.blueprint)
+        used_by.note_calls(version, found.blueprint)
         data = {"number": version.number, "hash": version.hash, "note": note, "authors": sorted(person.email for person in version.authors.all())}
         record(locked, "process.published", actor=actor, door=door, data=data)
     return version, problems

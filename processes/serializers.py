@@ -65,15 +65,25 @@ class SavedShape(ProcessShape):
         fields: ClassVar = [*ProcessShape.Meta.fields, "problems"]
 
 
+class DeprecationShape(serializers.Serializer[Any]):
+    """That a version is not to be started any more."""
+
+    reason = serializers.CharField()
+    at = serializers.DateTimeField()
+    by = serializers.EmailField(source="by.email", default=None)
+
+
 class VersionShape(ModelShape):
     """A published version in a list."""
+
+    deprecation = DeprecationShape(default=None, read_only=True, help_text="Null: it may be started.")
 
     published_by = serializers.EmailField(source="published_by.email", default=None)
     authors: Any = serializers.SlugRelatedField("email", many=True, read_only=True, help_text="Who saved the draft since the version before, or published.")
 
     class Meta:
         model = ProcessVersion
-        fields: ClassVar = ["number", "hash", "note", "published_at", "published_by", "authors"]
+        fields: ClassVar = ["number", "hash", "note", "published_at", "published_by", "authors", "deprecation"]
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)

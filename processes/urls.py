@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from processes import edit_views, sharing_views, storing_views, views
+from processes import edit_views, sharing_views, storing_views, version_views, views
 
 ID = r"^(?P<id>[a-z][a-z0-9_]{0,62})/"
 urlpatterns = [
@@ -15,5 +15,6 @@ urlpatterns = [
     re_path(rf"{ID}source/$", views.source, name="source"),
     re_path(rf"{ID}export/$", views.export, name="export"),
     *edit_views.patterns(ID),
+    *version_views.patterns(ID),
     re_path(rf"{ID}publish/$", views.publish, name="publish"),
 ]

@@ -59,7 +59,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def versions(request: HttpRequest, id: str) -> HttpResponse:
     """The versions, and what changed from one to another: the last two if nothing is said."""
     process = visible(request, id)
-    rows = list(process.versions.select_related("published_by").defer("document")[:MOST_VERSIONS])
+    rows = list(process.versions.select_related("published_by", "deprecation__by").defer("document")[:MOST_VERSIONS])
     draft = draft_of(process)
     known = [*([DRAFT] if has_changes(draft, rows[0] if rows else None) else []), *(str(row.number) for row in rows)]
     after = _chosen(request.GET.get("to", ""), known, 0)
@@ -72,6 +72,7 @@ def versions(request: HttpRequest, id: str) -> HttpResponse:
         "before": before,
         "after": after,
         "difference": found,
+        "shown": next((row for row in rows if str(row.number) == after), None),
     }
     return render(request, "processes/versions.html", context)
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import IntegrityError, connection
 
 from processes.blueprint import ActivityType, Blueprint, ValueType
+from processes.deprecating import problems_of_starting
 from processes.expressions import ExpressionError, references
 from processes.models import Process, ProcessVersion
 from processes.problems import Problem, errors, pointer
@@ -54,11 +55,11 @@ def newest_version(process: Process) -> ProcessVersion:
 def pins_of(version: ProcessVersion) -> dict[str, int]:
     """The version of every process in the tree that starts from this one (S10): `{process id: version row}`.
 
-    Raises Invalid naming the path when a subprocess is not there, not published, contains itself or lies too deep (S12).
+    Raises Invalid naming the path when a subprocess is not there, not published, contains itself or lies too deep (S12), and what is deprecated.
     """
     root = compiled(version.pk).flow.blueprint
     pins = {root.id: version.pk}
-    if problems := _walk(root, (root.id,), pins):
+    if problems := [*_walk(root, (root.id,), pins), *problems_of_starting(pins.values())]:
         raise Invalid("cannot_start", "The process cannot start.", problems)
     return pins
 

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from processes.deprecating import deprecation_of
 from processes.models import InputSet, Process
 from processes.versions import newest
 from releases import finding, plan_pages, plans
@@ -129,6 +130,7 @@ def _page(request: HttpRequest, form: StartForm, sets: list[InputSet], times: Ti
         "times": times,
         "process": form.process,
         "version": form.version,
+        "deprecation": deprecation_of(form.version),
         "plan": _plan(form, request.user),
         "plan_url": reverse("releases:plan_process", args=[form.process.identifier]),
         "nav": "releases:list",

@@ -19,6 +19,7 @@ from processes.paging import page_of
 from processes.showing import input_row
 from processes.urls import ID
 from processes.urls import urlpatterns as of_processes
+from processes.used_by import uses_of
 from processes.versions import blueprint_of
 from processes.views import around, draft_of, has_changes, visible
 from releases.graph import GraphActivity, GraphPhase, layout, opened_from
@@ -51,6 +52,7 @@ def show(request: HttpRequest, id: str) -> HttpResponse:
         "owners": [(phase.label, phase.owners or blueprint.owners) for phase in blueprint.phases] if isinstance(blueprint, Blueprint) else [],
         "kinds": list(KINDS),
         "usual": _usual(process),
+        "uses": uses_of(process, request.user),
     }
     return render(request, "processes/show.html", context)
 

@@ -5,7 +5,7 @@ from processes.models.inputs import InputSet
 from processes.models.permissions import ProcessGroupPermission, ProcessUserPermission
 from processes.models.process import Process
 from processes.models.store import ActivityTemplate, TemplateUse, TemplateVersion
-from processes.models.version import DraftEdit, ProcessVersion
+from processes.models.version import DraftEdit, ProcessVersion, SubprocessUse, VersionDeprecation
 
 __all__ = [
     "ActivityTemplate",
@@ -18,6 +18,8 @@ __all__ = [
     "ProcessGroupPermission",
     "ProcessUserPermission",
     "ProcessVersion",
+    "SubprocessUse",
     "TemplateUse",
     "TemplateVersion",
+    "VersionDeprecation",
 ]

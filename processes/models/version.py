@@ -64,3 +64,28 @@ class DraftEdit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.person_id} edits {self.process_id}"
+
+
+class SubprocessUse(models.Model):
+    """That a published version runs another process, by the id it names: nothing else finds where a process is used without reading every document."""
+
+    version = models.ForeignKey(ProcessVersion, on_delete=models.CASCADE, related_name="subprocess_uses")
+    called = models.CharField(max_length=63)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["called", "version"], name="subprocess_use_once")]
+
+    def __str__(self) -> str:
+        return f"{self.version_id} runs {self.called}"
+
+
+class VersionDeprecation(models.Model):
+    """That a version is not to be started any more. A row beside it, because a version never changes."""
+
+    version = models.OneToOneField(ProcessVersion, on_delete=models.CASCADE, related_name="deprecation", primary_key=True)
+    reason = models.TextField()
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.version_id} is deprecated"
