@@ -1,4 +1,4 @@
-/* What the YAML page needs of CodeMirror, under one name. Built by `make editor`; see docs/decisions/0037. */
+/* What the YAML page needs of CodeMirror, under one name. Built by `make editor`; see docs/decisions/0038. */
 import {defaultKeymap, history, historyKeymap} from '@codemirror/commands';
 import {yaml} from '@codemirror/lang-yaml';
 import {HighlightStyle, bracketMatching, foldGutter, foldKeymap, indentOnInput, indentUnit, syntaxHighlighting} from '@codemirror/language';
