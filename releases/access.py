@@ -41,6 +41,11 @@ def may_edit_draft(user: Any, release: Release) -> bool:
     return user.is_active and (user.is_superuser or release.starter_id == user.pk or _holds(user, Permission.START, release))
 
 
+def may_delete(user: Any, release: Release) -> bool:
+    """A draft: who may change it. Else the history goes: nobody by owning or starting, only by the installation-wide permission itself."""
+    return may_edit_draft(user, release) if release.state == "draft" else bool(user.is_active and user.has_perm("releases.delete_release"))
+
+
 def may_reschedule(user: Any, release: Release) -> bool:
     """Schedule, reschedule or cancel a release that has not started: who may change its draft, and who operates it."""
     return may_edit_draft(user, release) or may_operate(user, release)

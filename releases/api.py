@@ -17,8 +17,8 @@ from rest_framework.response import Response
 
 from processes.models import Process
 from processes.problems import Problem
-from releases import finding, making, operating, overview, planning, restarting, scheduling, trying
-from releases.access import may_do, may_edit_draft, may_operate, may_reschedule, may_start
+from releases import deleting, finding, making, operating, overview, planning, restarting, scheduling, trying
+from releases.access import may_delete, may_do, may_edit_draft, may_operate, may_reschedule, may_start
 from releases.detail import detail_of, summaries
 from releases.downstream import losers_of
 from releases.engine import Actor, Move
@@ -211,6 +211,15 @@ class Releases(Resources):
     def cancel(self, request: Request, id: str) -> Response:
         """A scheduled release will not start."""
         return self._operate(scheduling.cancel, "cancel this release", ReasonBody, may_reschedule)
+
+    @extend_schema(operation_id="releases_delete", parameters=[PREVIEW], request=ReasonBody, responses={200: PreviewShape, 204: None})
+    def delete_ended(self, request: Request, id: str) -> Response:
+        """Remove a release that is over and no longer tracked, with everything below it; its events stay. 409 says every reason against it."""
+        release: Release = self.get_object()
+        allow(may_delete(request.user, release), "delete this release")
+        given = body_of(ReasonBody, request)
+        moves = deleting.delete(release=release.pk, actor=actor_of(request), preview=wants_preview(request), **given)
+        return Response({"will": moves_of(moves, release.pk, "", release.state)}) if wants_preview(request) else Response(status=204)
 
     @extend_schema(operation_id="releases_hold", parameters=[PREVIEW], request=ReasonBody, responses=MOVED)
     def hold(self, request: Request, id: str) -> Response:
@@ -408,6 +417,7 @@ routes = [
     re_path(r"^releases/$", Releases.as_view({"get": "list", "post": "create"}), name="releases"),
     re_path(rf"^releases/{_ID}/$", Releases.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}), name="release"),
     *(re_path(rf"^releases/{_ID}/{verb}/$", Releases.as_view({"post": verb}), name=f"release-{verb}") for verb in RELEASE_VERBS),
+    re_path(rf"^releases/{_ID}/delete/$", Releases.as_view({"post": "delete_ended"}), name="release-delete"),
     re_path(rf"^releases/{_ID}/events/$", Releases.as_view({"get": "events"}), name="release-events"),
     *(re_path(rf"{_RUN}/{verb}/$", Runs.as_view({"post": verb}), name=f"activity-{verb}") for verb in ("stop", "retry", "ignore", "fail", "skip", "succeed")),
     re_path(rf"{_RUN}/log/$", Runs.as_view({"get": "log"}), name="activity-log"),

@@ -35,6 +35,12 @@ _WORDS = {
         "Start again",
         "Keep as it is",
     ),
+    "delete": (
+        "Delete {}?",
+        "Its activities, logs, decisions, comments and files are removed, and those of releases below it. The audit trail stays. This can't be undone.",
+        "Delete release",
+        "Keep release",
+    ),
     "hold": ("Put {} on hold?", "Nothing new starts until it is resumed. What runs goes on to its end.", "Put on hold", "Keep running"),
     "resume": ("Resume {}?", "It goes on where it was; due dates of people move by the time held.", "Resume release", "Keep on hold"),
     "abort": ("Abort {}?", "Everything that is open ends now. Nothing is rolled back. This can't be undone.", "Abort release", "Keep running"),
@@ -49,6 +55,7 @@ _DONE = {
     "cancel": "was cancelled",
     "reschedule": "was rescheduled",
     "restart_from": "was started again",
+    "delete": "was deleted",
 }
 
 
@@ -77,6 +84,8 @@ class Asked:
     done: str
     do: Callable[..., Any]
     page: Page
+    then: str = ""
+    """Where it leads when it is done; else back."""
     danger: bool = False
     needs_reason: bool = True
     outputs: list[Output] = field(default_factory=list)
@@ -120,10 +129,12 @@ def of_release(page: Page, verb: str, act: Callable[..., Any], actor: Actor, giv
         done=f"{release.name} {_DONE[verb]}.",
         do=partial(act, release=release.pk, actor=actor),
         page=page,
-        danger=verb in ("abort", "cancel"),
+        danger=verb in ("abort", "cancel", "delete"),
         needs_reason=verb not in ("resume", "start"),
     )
-    if verb == "start":
+    if verb == "delete":
+        asked.then = reverse("releases:list")
+    elif verb == "start":
         asked.do = lambda reason="", preview=False: act(release=release, actor=actor, preview=preview)
     elif verb == "reschedule":
         asked.form = TimesForm(given, initial=TimesForm.shown(release))
@@ -187,6 +198,9 @@ def _preview(asked: Asked) -> None:
     try:
         moves = asked.do(reason="preview", preview=True, **({"outputs": {}} if asked.verb in WITH_OUTPUTS else {}))
     except Conflict as refusal:
+        if refusal.code == "not_deletable":
+            asked.refusal = refusal.message
+            return
         if refusal.code != "upstream_not_satisfied":
             raise
         asked.refusal, first = refusal.message, str(refusal.data["phase"])
@@ -231,7 +245,7 @@ def _done(request: HttpRequest, asked: Asked, context: dict[str, Any]) -> HttpRe
             _say(asked, error)
         else:
             messages.success(request, asked.done)
-            return redirect(asked.back)
+            return redirect(asked.then or asked.back)
     return render(request, "releases/confirm.html", {**context, "asked": asked}, status=422)
 
 

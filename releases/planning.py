@@ -407,7 +407,7 @@ def delete_draft(*, release: Release, actor: Actor, seen: Callable[[Release], No
             seen(Release.objects.get(pk=release.pk))
         state = work.release(release.pk).state
         if state != State.DRAFT:
-            raise Conflict("wrong_state", f"This release is {state}: only a draft can be deleted.", state=state)
+            raise Conflict("wrong_state", f"This release is {state}: only a draft is deleted so; what is over by `delete/`, with a reason.", state=state)
         work.say("release.deleted", release.pk, name=release.name)
         work.write()
         # by hand: the ORM sees that a release is its own root, and refuses; what people said and brought goes with it

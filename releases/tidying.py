@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from django.conf import settings
@@ -28,6 +28,13 @@ def tidy() -> int:
     for folder in gone:
         shutil.rmtree(folder, ignore_errors=True)
     return sum(not folder.exists() for folder in gone)
+
+
+def forget(releases: Collection[int]) -> None:
+    """Remove the folders of these releases, which are no more."""
+    for release, folder in list(_folders(Path(settings.RELORCH_HOME))):
+        if release in releases:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folders(home: Path) -> Iterator[tuple[int, Path]]:

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from releases import access, confirming, finding, listing, operating, plan_pages, planning, plans, restarting, scheduling, states
+from releases import access, confirming, deleting, finding, listing, operating, plan_pages, planning, plans, restarting, scheduling, states
 from releases.activity_pages import VERBS, ActivityPage, lines_of
 from releases.models import LogChunk, Release
 from releases.pages import Page, visible
@@ -30,6 +30,7 @@ RELEASE_VERBS: Mapping[str, Callable[..., Any]] = {
     "restart_from": restarting.restart_from,
     "cancel": scheduling.cancel,
     "reschedule": scheduling.reschedule,
+    "delete": deleting.delete,
 }
 
 
@@ -39,7 +40,7 @@ def _may_start(user: Any, release: Release) -> bool:
 
 _MAY: Mapping[str, Callable[[Any, Release], bool]] = {
     "start": _may_start,
-    "delete": access.may_edit_draft,
+    "delete": access.may_delete,
     "cancel": access.may_reschedule,
     "reschedule": access.may_reschedule,
 }
@@ -100,6 +101,7 @@ def _context(page: Page, **more: Any) -> dict[str, Any]:
     if release.state in (states.Release.SCHEDULED, states.Release.MISSED):
         can = access.may_reschedule(user, release)
     may = {"can_operate": can, "can_start": access.may_start(user, release.process), "can_restart": can and release.state in restarting.RESTARTABLE}
+    may["can_delete"] = access.may_delete(user, release)
     return {"page": page, "release": release, "nav": "releases:list", "live": release.state in states.LIVE, **may, **more}
 
 
@@ -172,13 +174,13 @@ def log(request: HttpRequest, pk: int, key: str) -> Any:
 def operate(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """A verb on the whole release. GET asks once more and says what would happen."""
     page = _page(request, pk)
-    if verb not in RELEASE_VERBS and verb != "delete":
+    if verb not in RELEASE_VERBS:
         raise Http404
     context = _context(page)
     if not _MAY.get(verb, access.may_operate)(request.user, page.release):
         raise NotAllowed("not_allowed", "You may see this release, but not do this: ask its starter or an owner of its process.")
     actor = acting(request)
-    if verb == "delete":
+    if verb == "delete" and page.release.state == states.Release.DRAFT:
         if request.method != "POST":
             return redirect("releases:detail", pk)
         planning.delete_draft(release=page.release, actor=actor)

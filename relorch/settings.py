@@ -29,6 +29,7 @@ RELORCH_DEAF_AFTER = environment.whole("RELORCH_DEAF_AFTER", 20, least=5, most=6
 RELORCH_LEASE = environment.whole("RELORCH_LEASE", 30, least=3, most=600)
 RELORCH_KEEP_WORK = environment.whole("RELORCH_KEEP_WORK", 7, least=1, most=3650)  # days
 RELORCH_ARCHIVE_AFTER = environment.whole("RELORCH_ARCHIVE_AFTER", 365, least=1, most=36_500)  # days
+RELORCH_RETENTION = environment.whole("RELORCH_RETENTION", 365, most=36_500)  # days
 RELORCH_API_RATE = environment.whole("RELORCH_API_RATE", 6000)
 RELORCH_MODEL_URL = environment.address("RELORCH_MODEL_URL")  # an endpoint that speaks OpenAI's protocol; unset: texts are read by rules alone
 RELORCH_MODEL_NAME = environment.text("RELORCH_MODEL_NAME", "default")
