@@ -14,11 +14,11 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
-from processes.access import processes_with
+from processes.access import owner_names, processes_with
 from processes.models import Process, ProcessVersion
 from processes.versions import blueprint_of
-from releases import finding, states, wording
-from releases.models import ActivityRun, Release, RunPerson
+from releases import finding, saving, states, wording
+from releases.models import ActivityRun, Release, RunPerson, SavedFilter
 from releases.querysets import SHOWING
 from releases.standins import stood_in_for
 
@@ -181,3 +181,33 @@ def choices(user: Any) -> dict[str, Any]:
         "starters": people.filter(who_started)[:200],
         "states": [(state.value, state.value.replace("_", " ").capitalize()) for state in states.Release],
     }
+
+
+def page_of_list(request: Any, typed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The context of the list for the address of this request; `typed` is a form for saving its filters that was refused."""
+    user, asked = request.user, request.GET
+    view = asked.get("view", "active")
+    view = view if view in VIEWS else "active"
+    mine = top(user)
+    releases, newer, older = one_page(filtered(in_view(mine, view, user), asked, user), asked)
+    counts = {name: counted(in_view(mine, name, user)) for name in ("active", "attention")}
+    kept = list(SavedFilter.objects.visible_to(user).select_related("owner"))
+    current = next((one for one in kept if str(one.pk) == asked.get("saved")), None)
+    tabs = [
+        {"label": label, "url": f"?view={name}", "current": name == view and current is None, "count": counts.get(name, (0, ""))[1]}
+        | {"hot": name == "attention" and counts[name][0]}
+        for name, label in VIEWS.items()
+    ]
+    tabs += [{"label": one.name, "url": saving.address(one), "current": one is current, "icon": "bookmark"} for one in kept]
+    filters = any(asked.get(name) for name in finding.WORDS)
+    context = {"rows": rows_of(releases, user), "newer_url": newer, "older_url": older, "view": view, "filters": filters, "now": timezone.now(), "tabs": tabs}
+    return context | {"more": more_asked(asked), "saved": current, "saving": _form(user, current, typed), **choices(user)}
+
+
+def _form(user: Any, current: SavedFilter | None, typed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the form for saving shows: as it was typed, else as it is kept."""
+    yours = current is not None and current.owner_id == user.pk
+    chosen = list(current.groups.values_list("name", flat=True)) if yours and current else []
+    default = current is not None and current.default_of.filter(pk=user.pk).exists()
+    shown = {"name": current.name if yours and current else "", "groups": chosen, "is_default": default, "problems": []} | dict(typed or {})
+    return shown | {"yours": yours, "ours": [name.removeprefix("group:") for name in sorted(owner_names(user)[1:])]}

@@ -48,6 +48,16 @@ class ReleaseQuerySet(models.QuerySet[Any]):
         return seen.filter(Q(parent_run__isnull=True) | ~Q(Exists(root.visible_to(user))))
 
 
+class SavedFilterQuerySet(models.QuerySet[Any]):
+    """Filters of the list."""
+
+    def visible_to(self, user: Any) -> Self:
+        """One's own, and those shared with a group that one is in."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        return self.filter(Q(owner=user) | Q(pk__in=self.model._base_manager.filter(groups__in=user.groups.order_by()).order_by().values("pk")))
+
+
 class ActivityRunQuerySet(models.QuerySet[Any]):
     """Runs of activities."""
 

@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from releases import draft_pages, starting_views, talk_views, views
+from releases import draft_pages, saving_views, starting_views, talk_views, views
 
 app_name = "releases"
 urlpatterns = [
     path("", views.index, name="list"),
+    path("filters/", saving_views.save, name="save_filter"),
+    path("filters/<int:pk>/", saving_views.save, name="change_filter"),
     path("start/", starting_views.choose, name="start"),
     path("start/<slug:process>/", starting_views.start, name="start_process"),
     path("start/<slug:process>/plan/", starting_views.start, {"only_plan": True}, name="plan_process"),

@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotModified, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from releases import access, confirming, deleting, finding, listing, operating, plan_pages, planning, plans, restarting, scheduling, states
+from releases import access, confirming, deleting, listing, operating, plan_pages, planning, plans, restarting, saving, scheduling, states
 from releases.activity_pages import VERBS, ActivityPage, lines_of
-from releases.models import LogChunk, Release
+from releases.models import LogChunk, Release, SavedFilter
 from releases.pages import Page, visible
 from releases.starting_views import acting
 from relorch.lib.errors import NotAllowed
@@ -51,32 +50,11 @@ _MAY: Mapping[str, Callable[[Any, Release], bool]] = {
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The list."""
-    view = request.GET.get("view", "active")
-    view = view if view in listing.VIEWS else "active"
-    mine = listing.top(request.user)
-    releases, newer, older = listing.one_page(listing.filtered(listing.in_view(mine, view, request.user), request.GET, request.user), request.GET)
-    counts = {name: listing.counted(listing.in_view(mine, name, request.user)) for name in ("active", "attention")}
-    context = {
-        "rows": listing.rows_of(releases, request.user),
-        "newer_url": newer,
-        "older_url": older,
-        "view": view,
-        "filters": any(request.GET.get(name) for name in finding.WORDS),
-        "more": listing.more_asked(request.GET),
-        "now": timezone.now(),
-        "tabs": [
-            {
-                "label": label,
-                "url": f"?view={name}",
-                "current": name == view,
-                "count": counts.get(name, (0, ""))[1],
-                "hot": name == "attention" and counts[name][0],
-            }
-            for name, label in listing.VIEWS.items()
-        ],
-        **listing.choices(request.user),
-    }
-    return page_or_fragment(request, "releases/list.html", "releases/_list.html", context)
+    if not request.GET and not getattr(request, "htmx", False):
+        default = SavedFilter.objects.visible_to(request.user).filter(default_of=request.user).first()
+        if default is not None:
+            return redirect(saving.address(default))
+    return page_or_fragment(request, "releases/list.html", "releases/_list.html", listing.page_of_list(request))
 
 
 def _page(request: HttpRequest, pk: int, selected: str = "") -> Page:

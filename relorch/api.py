@@ -29,6 +29,7 @@ import processes.sharing_api
 import processes.storing_api
 import releases.api
 import releases.plan_api
+import releases.saving_api
 import releases.signals_api
 import releases.talk_api
 import relorch.accounts.api
@@ -83,6 +84,7 @@ urlpatterns = [
     *processes.storing_api.routes,
     *releases.api.routes,
     *releases.plan_api.routes,
+    *releases.saving_api.routes,
     *releases.signals_api.routes,
     *releases.talk_api.routes,
     *approvals.api.routes,

@@ -4,6 +4,7 @@ from releases.models.attempt import Attempt, LogChunk
 from releases.models.lock import Lock
 from releases.models.release import InputValue, PhaseRun, Release
 from releases.models.run import ActivityRun, RunPerson
+from releases.models.saved import SavedFilter
 from releases.models.signal import Signal
 from releases.models.talk import Attachment, Comment
 from releases.models.task import Task, TaskChange
@@ -19,6 +20,7 @@ __all__ = [
     "PhaseRun",
     "Release",
     "RunPerson",
+    "SavedFilter",
     "Signal",
     "Task",
     "TaskChange",
