@@ -15,9 +15,10 @@ from django.shortcuts import render
 from django.urls import re_path, reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from processes import editing, publishing, reading
+from processes import editing, mending, publishing, reading
 from processes.access import Permission, may
 from processes.blueprint import Blueprint
+from processes.carrying import carry
 from processes.differences import difference
 from processes.draft_text import plain, text_of
 from processes.models import Process
@@ -97,6 +98,8 @@ def _save(request: HttpRequest, process: Process) -> HttpResponse:
     typed = checked(text, process, request.user)
     if "look" in request.POST:
         return _page(request, process, typed, {"revision": revision})
+    if mend := request.POST.get("mend", ""):
+        return _mended(request, process, typed, mend, revision)
     try:
         if typed.unreadable:
             raise Invalid("unreadable", "The text cannot be read as it is.", typed.problems)
@@ -110,6 +113,25 @@ def _save(request: HttpRequest, process: Process) -> HttpResponse:
     if blocking:
         messages.warning(request, f"{blocking} problem{'s' if blocking > 1 else ''} to solve before it can be published.")
     return HttpResponseRedirect(reverse("processes:edit", args=[saved.identifier]))
+
+
+def _mended(request: HttpRequest, process: Process, typed: Typed, mend: str, revision: int) -> HttpResponse:
+    """The text with one warning mended, to look at; nothing is saved. What would bring new errors is not done."""
+    code, _, place = mend.partition(":")
+    before = {problem.code for problem in errors(typed.problems)}
+    wanted = None if typed.unreadable or typed.read.blueprint is None else mending.mended(code, place, reading.document(typed.read.blueprint))
+    after = checked(carry(typed.text, _canonical(wanted)).text, process, request.user) if wanted else typed
+    new = [problem for problem in errors(after.problems) if problem.code not in before]
+    if wanted is None or new:
+        why = new[0].message if new else "The text is not any more what it was about."
+        refused = Invalid("not_mended", f"This cannot be mended by a click: {why}", new)
+        return _page(request, process, typed, {"refused": refused, "revision": revision}, status=refused.status)
+    return _page(request, process, after, {"revision": revision, "mended": True})
+
+
+def _canonical(wanted: dict[str, Any]) -> dict[str, Any]:
+    blueprint = reading.parse(wanted).blueprint
+    return wanted if blueprint is None else reading.document(blueprint)
 
 
 def _against(process: Process, typed: Typed) -> dict[str, Any]:
@@ -136,8 +158,9 @@ def _page(request: HttpRequest, process: Process, typed: Typed, more: Mapping[st
 
 
 def _problems(typed: Typed) -> dict[str, Any]:
+    document = None if typed.unreadable or typed.read.blueprint is None else reading.document(typed.read.blueprint)
     return {
-        "problems": [replace(problem, line=problem.line or 1) for problem in typed.problems],
+        "problems": [(replace(problem, line=problem.line or 1), mending.offered(problem, document) if document else "") for problem in typed.problems],
         "blocking": len(errors(typed.problems)),
         "unreadable": typed.unreadable,
     }

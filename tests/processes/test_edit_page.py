@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -157,7 +158,7 @@ def test_a_text_that_cannot_be_read_is_kept_with_problems_at_their_lines(owner: 
     said = page.content.decode()
     assert page.status_code == 422
     assert page.context["text"] == bad
-    assert {(problem.code, problem.line) for problem in page.context["problems"]} >= {("unknown_key", 22), ("duplicate_key", 5)}
+    assert {(problem.code, problem.line) for problem, _ in page.context["problems"]} >= {("unknown_key", 22), ("duplicate_key", 5)}
     assert 'data-line="22"' in said
     assert "connector" in said
     assert document_of(shop) == before
@@ -168,14 +169,14 @@ def test_unsound_is_saved_and_said(owner: User, shop: Process) -> None:
     done = save(client, TEXT.replace("depends_on: [build]", "depends_on: [gone]"), shop.revision)
     assert done.status_code == 302
     page = client.get(PAGE)
-    assert [(problem.code, problem.line) for problem in page.context["problems"]] == [("unknown_dependency", 16)]
+    assert [(problem.code, problem.line) for problem, _ in page.context["problems"]] == [("unknown_dependency", 16)]
     assert "1 problem to solve before it can be published" in page.content.decode()
 
 
 def test_another_id_is_refused_at_its_line(owner: User, shop: Process) -> None:
     page = save(client_of(owner), TEXT.replace("id: shop", "id: shoq"), shop.revision)
     assert page.status_code == 422
-    assert ("other_id", 4) in {(problem.code, problem.line) for problem in page.context["problems"]}
+    assert ("other_id", 4) in {(problem.code, problem.line) for problem, _ in page.context["problems"]}
 
 
 def test_the_check_while_typing_stores_nothing(owner: User, shop: Process) -> None:
@@ -209,3 +210,60 @@ def test_only_who_may_author(owner: User, teammate: User, stranger: User, shop: 
 
 def test_saving_without_having_seen_anything_is_late(owner: User, shop: Process) -> None:
     assert client_of(owner).post(PAGE, {"text": TEXT, "save": "1"}).status_code == 412
+
+
+def test_warnings_are_mended_by_a_click_and_nothing_is_saved(owner: User, shop: Process) -> None:
+    factories.group("board", owner)
+    text = TEXT.replace("    depends_on: [build]\n", "").replace("connector: noop   #", "connector: script   #")
+    text = text.replace("# for now\n", "# for now\n        with: {run: make it}\n        outputs: {image: '${{ result.outputs.image }}'}\n")
+    text += "      - id: ask\n        type: manual\n        approval: {requires: [{count: 1, of: [group:board]}]} # who\n"
+    client = client_of(owner)
+    page = client.post(PAGE, {"text": text, "revision": str(shop.revision), "look": "1"})
+    offers = {problem.code: (mend, f"{problem.code}:{problem.place}") for problem, mend in page.context["problems"]}
+    assert offers["phases_start_together"][0] == "Put them in order"
+    assert offers["scripts_disabled"][0] == "Let a person do it"
+    assert offers["phases_start_together"][1] in page.content.decode()
+
+    def mend(code: str, source: str) -> str:
+        answer = client.post(PAGE, {"text": source, "revision": str(shop.revision), "mend": offers[code][1]})
+        assert answer.status_code == 200, answer.context["refused"].message
+        assert "Mended, not saved yet." in answer.content.decode()
+        assert code not in {problem.code for problem, _ in answer.context["problems"]}
+        return str(answer.context["text"])
+
+    ordered = mend("phases_start_together", text)
+    assert "  # then\n  - id: ship\n    depends_on:\n      - build\n" in ordered
+    by_hand = mend("scripts_disabled", ordered)
+    for words in ("type: manual", "      # by hand\n", "make it", "image:\n            required: true"):
+        assert words in by_hand
+    assert fresh(shop).revision == shop.revision
+    gone = client.post(PAGE, {"text": by_hand, "revision": str(shop.revision), "mend": offers["phases_start_together"][1]})
+    assert gone.status_code == 422
+    assert gone.context["text"] == by_hand
+
+
+def test_a_mend_that_makes_a_circle_is_not_done(owner: User, shop: Process) -> None:
+    text = TEXT.replace("    depends_on: [build]\n", "").replace("{id: compile, type", "{id: compile, depends_on: [go], type")
+    page = client_of(owner).post(PAGE, {"text": text, "revision": str(shop.revision), "mend": "phases_start_together:/phases"})
+    assert page.status_code == 422
+    assert "cannot be mended by a click" in page.content.decode()
+    assert page.context["text"] == text
+
+
+def test_a_thousand_activities_go_through_the_page_in_time(owner: User, shop: Process) -> None:
+    """Saved, changed elsewhere, shown with its comments: seconds of one slow core, not minutes."""
+    step = "      # what {0} does\n      - {{id: step_{0}, type: automated, connector: noop, timeout: 30m}}\n"
+    phases = "".join(f"  - id: phase_{p}\n    activities:\n" + "".join(step.format(f"{p}_{a}") for a in range(20)) for p in range(50))
+    text = f"id: shop\nowners: ['user:olga@example.com']\nphases:\n{phases}"
+    client = client_of(owner)
+    began = time.process_time()
+    assert save(client, text, shop.revision).status_code == 302
+    document = document_of(shop)
+    document["phases"][25]["activities"][10]["timeout"] = "1h"
+    editing.write_draft(shop, document, actor=owner)
+    shown = client.get(PAGE).context
+    took = time.process_time() - began
+    assert shown["lost"] == ()
+    assert shown["text"].count("# what step") + shown["text"].count("# what ") >= 1_000
+    assert sum(len(phase["activities"]) for phase in document_of(shop)["phases"]) == 1_000
+    assert took < 30
