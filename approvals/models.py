@@ -150,3 +150,20 @@ class LinkToken(models.Model):
 
     def __str__(self) -> str:
         return f"link of {self.person} to {self.attempt_id}"
+
+
+class MailCode(models.Model):
+    """For one decision of one person on one packet, asked for from a mail's link. What is typed is derived from `nonce` by the installation's key."""
+
+    link = models.ForeignKey(LinkToken, on_delete=models.CASCADE, related_name="codes")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="+")
+    packet = models.CharField(max_length=64)
+    nonce = models.CharField(max_length=64)
+    tries = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"code of {self.person} for {self.attempt_id}"

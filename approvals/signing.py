@@ -69,6 +69,7 @@ def sign_off(
     proof: Proof | None = None,
     address: str | None = None,
     form: bool = False,
+    by_code: bool = False,
 ) -> Signed:
     """Give or change a vote; with the vote that makes a verdict the activity ends and what follows starts, in the same transaction (S16).
 
@@ -115,6 +116,7 @@ def sign_off(
             address=address or "",
             **({"for": through, "to": [through]} if through else {}),
             **({"confirmed": proof.method} if proof else {}),
+            **({"by": "code by mail"} if by_code else {}),
         )
         faults.point("vote.written")
         verdict = take_verdict(work, attempt, case, comment)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from approvals import bulk_views, delegation_views, link_views, people_views, views
+from approvals import bulk_views, code_views, delegation_views, link_views, people_views, views
 
 app_name = "approvals"
 _ACTIVITY = r"^approvals/(?P<release>[0-9]{1,18})/(?P<activity>[a-z][a-z0-9_]{0,62})/"
 urlpatterns = [
     path("", views.inbox, name="inbox"),
+    *code_views.urlpatterns,
     *link_views.urlpatterns,
     path("approvals/", views.done, name="done"),
     path("approvals/together/", bulk_views.together, name="together"),

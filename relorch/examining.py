@@ -21,7 +21,7 @@ from relorch.invariants import INVARIANTS
 from relorch.lib.errors import DomainError
 from relorch.lib.invariants import broken
 from relorch.lib.unprivileged import namespaces_work
-from relorch.models import Mail
+from relorch.models import Mail, MailText
 
 
 class Grade(StrEnum):
@@ -112,6 +112,10 @@ def _inside() -> Iterator[Finding]:
         return
     if dead := Mail.objects.filter(state=Mail.State.DEAD).count():
         yield Finding(Grade.WRONG, f"{dead} mails could not be delivered", "Look at them in the administration under Mail: each has its reason.")
+    for text in MailText.objects.exclude(error=""):
+        yield Finding(
+            Grade.WRONG, f"the text of mails “{text}” fails ({text.error}): ours is sent instead", "Mend it in the administration under Texts of mails."
+        )
     for release, key in broken_now():
         yield Finding(
             Grade.WRONG,

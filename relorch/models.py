@@ -40,6 +40,7 @@ class MailKind(models.TextChoices):
     RELEASE = "release", "A release of yours is due, missed or could not start"
     DELEGATION = "delegation", "Somebody lets you decide for them"
     ALARM = "alarm", "An approval was forged"
+    CODE = "code", "A code that you asked for"
 
 
 class Mail(models.Model):
@@ -82,3 +83,22 @@ class Mail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.person}"
+
+
+class MailText(models.Model):
+    """An administrator's words for one kind of mail, as Django templates; what is empty stays ours."""
+
+    kind = models.CharField(max_length=12, choices=[choice for choice in MailKind.choices if choice[0] not in ("code", "alarm")], unique=True)
+    subject = models.CharField(max_length=250, blank=True)
+    title = models.CharField(max_length=250, blank=True, help_text="The heading.")
+    lead = models.TextField(blank=True, help_text="The first paragraph.")
+    changed_at = models.DateTimeField(auto_now=True)
+    error = models.TextField(blank=True, editable=False, help_text="Why it was left aside when a mail was written.")
+    failed_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = "text of a mail"
+        verbose_name_plural = "texts of mails"
+
+    def __str__(self) -> str:
+        return str(self.get_kind_display())

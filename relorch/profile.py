@@ -21,7 +21,7 @@ from relorch.audit.chain import Happening, note
 from relorch.models import MailKind
 
 MODES = (("at_once", "At once"), ("digest", "In the daily digest"), ("off", "Not at all"))
-ALWAYS = frozenset({MailKind.ALARM})
+ALWAYS = frozenset({MailKind.ALARM, MailKind.CODE})
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]

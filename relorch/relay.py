@@ -129,6 +129,7 @@ TABLE: Mapping[str, tuple[MailKind, People]] = {
     "delegation.made": (MailKind.DELEGATION, _named),
     "delegation.ended": (MailKind.DELEGATION, _named),
     "sign_off.not_needed": (MailKind.SETTLED, _named),
+    "code.asked": (MailKind.CODE, _named),
     "approval.broken": (MailKind.ALARM, _named),
     "release.due": (MailKind.RELEASE, _named),
     "release.missed": (MailKind.RELEASE, _named),
@@ -146,7 +147,7 @@ TABLE: Mapping[str, tuple[MailKind, People]] = {
 """Verb of the event -> kind of mail, and who gets it. A new one is a line here."""
 
 _OF_QUESTIONS = [verb for verb, (kind, _) in TABLE.items() if kind is MailKind.SETTLED]
-URGENT = frozenset({MailKind.ALARM})
+URGENT = frozenset({MailKind.ALARM, MailKind.CODE})
 
 
 def relay() -> int:

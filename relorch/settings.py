@@ -269,6 +269,7 @@ USE_TZ = True
 TIME_ZONE = environment.zone("RELORCH_TIME_ZONE")
 globals().update(environment.mail("RELORCH_EMAIL_URL"))
 RELORCH_MAIL = bool(environment.text("RELORCH_EMAIL_URL"))
+RELORCH_MAIL_CODES = environment.flag("RELORCH_MAIL_CODES")  # people may decide from a mail with a code, without signing in
 RELORCH_LOCAL_URL = environment.text("RELORCH_LOCAL_URL", "http://127.0.0.1:8000")  # where a local installation is reached; `serve` says it to its children
 if RELORCH_MAIL:
     CELERY_BEAT_SCHEDULE |= {

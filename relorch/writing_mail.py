@@ -12,11 +12,12 @@ from django.contrib.auth import get_user_model
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from approvals import links
+from approvals import codes, links
 from approvals.comparing import since_last
 from approvals.querysets import cases_of
 from releases.models import Attempt, Comment, Release
 from releases.states import LIVE, Run
+from relorch import mail_texts
 from relorch.lib.words import question
 from relorch.models import Mail, MailKind
 
@@ -55,12 +56,38 @@ def absolute(name: str, *args: Any) -> str:
 
 
 def letter_of(mail: Mail, at: datetime) -> Letter | None:
-    """The letter of a mail; None when there is nothing to say any more."""
+    """The letter of a mail, in an administrator's words where there are some; None when there is nothing to say any more."""
+    letter = _letter(mail, at)
+    if letter is not None and mail_texts.has(mail.kind):
+        for part, text in mail_texts.worded(mail, _facts(mail, letter)).items():
+            setattr(letter, part, text)
+    return letter
+
+
+def _facts(mail: Mail, letter: Letter) -> dict[str, str]:
+    release = Release.objects.select_related("process").filter(pk=mail.release_id).first() if mail.release_id else None
+    attempt = _attempt(mail)
+    return {
+        "subject": letter.subject,
+        "title": letter.title,
+        "lead": letter.lead,
+        "due": letter.due,
+        "person": mail.person.display_name,
+        "release": release.name if release else "",
+        "process": release.process.name if release else "",
+        "activity": _title(attempt) if attempt else mail.activity,
+        "reason": str(mail.data.get("reason", "")),
+    }
+
+
+def _letter(mail: Mail, at: datetime) -> Letter | None:
     release = Release.objects.select_related("process", "starter", "version").filter(pk=mail.release_id).first() if mail.release_id else None
     attempt = _attempt(mail)
     kind = MailKind(mail.kind)
     if kind is MailKind.DELEGATION:
         return _delegation(mail)
+    if kind is MailKind.CODE:
+        return _code(mail)
     if release is None:
         return None
     if kind in (MailKind.REQUEST, MailKind.REMINDER, MailKind.ESCALATION):
@@ -111,7 +138,7 @@ def _question(mail: Mail, release: Release, attempt: Attempt, at: datetime) -> L
         lead=lead,
         button="Review and decide" if mail.kind != MailKind.ESCALATION else "Look at it",
         url=url,
-        note="You decide on that page after signing in, never from this mail.",
+        note=f"You decide on that page after signing in{', or with a code that is sent to you' if codes.allowed() else ''}, never from this mail.",
         due=by,
         sections=[("What changed", [since.sentence, *since.lines(MOST_LINES)])],
         why=f"You get this because you are asked to decide “{title}”. The link is yours alone and works for 72 hours, or until it is decided.",
@@ -155,6 +182,20 @@ def _mention(mail: Mail, release: Release) -> Letter | None:
         url=url,
         why="You get this because you are mentioned.",
         reply_to=comment.by.email,
+    )
+
+
+def _code(mail: Mail) -> Letter | None:
+    code = codes.still_good(mail.data["said"].get("code"))
+    if code is None or code.person_id != mail.person_id:
+        return None
+    digits = codes.digits_of(code)
+    return Letter(
+        subject="Your code",
+        title="Your code",
+        lead=f"{digits[:4]} {digits[4:]}",
+        sections=[("What it is for", ["Type it on the page that you have open. It works for ten minutes, for one decision. Nobody will ask you for it."])],
+        why="You get this because somebody who has the link in your mail, and knows your address, asked for it. If it was not you, do nothing.",
     )
 
 

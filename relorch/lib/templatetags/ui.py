@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.forms import CheckboxInput, CheckboxSelectMultiple, RadioSelect, Select, Textarea
 from django.forms.boundfield import BoundField
 from django.template.context import Context
@@ -280,3 +281,9 @@ def dialog(content: str, id: str, title: str, text: str = "") -> SafeString:
         said,
         content,
     )
+
+
+@register.simple_tag
+def mail_codes() -> bool:
+    """Whether people may decide from a mail with a one-time code."""
+    return bool(settings.RELORCH_MAIL_CODES and settings.RELORCH_MAIL)

@@ -1,0 +1,104 @@
+"""One-time codes (S20): where the administrator allows it, a person decides from a mail's link without signing in, with a code that comes in another mail.
+
+A code belongs to one person, one attempt and one packet; it works for ten minutes, five tries and one decision. It is derived from a random number by the
+installation's key, so that the database alone does not hold it. Whether the person may decide is asked again at every step.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import ExpressionWrapper, F
+from django.db.models.fields import DateTimeField
+from django.db.models.functions import Now
+
+from approvals import packets
+from approvals.models import LinkToken, MailCode
+from approvals.querysets import Item, items_of
+from approvals.together import differs_by
+from releases.models import Attempt
+from releases.states import LIVE, Run
+from relorch.audit.chain import Happening, note
+from relorch.lib import sealing
+
+LASTS = timedelta(minutes=10)
+MOST_TRIES = 5
+MOST_AN_HOUR = 3
+DIGITS = 8
+
+
+def allowed() -> bool:
+    """Whether the administrator lets people decide so, and mail is sent."""
+    return bool(settings.RELORCH_MAIL_CODES and settings.RELORCH_MAIL)
+
+
+def item_for(attempt: Attempt, person: Any) -> Item | None:
+    """The question, if this person may decide it by a code now: active, entitled, and nothing there to confirm, fill in or check."""
+    if not (allowed() and person.is_active and attempt.state == Run.WAITING and attempt.run.release.state in LIVE):
+        return None
+    item = items_of([attempt], person)[0]
+    return item if item.answer == "yes" and not differs_by(item) else None
+
+
+def ask(link: LinkToken, address: str) -> None:
+    """Have a code sent to the person of this link, if they type their own address and may decide. Whoever asks learns nothing of it."""
+    person, attempt = link.person, link.attempt
+    if address.strip().lower() != person.email or item_for(attempt, person) is None:
+        return
+    with transaction.atomic():
+        # one at a time for each person, so that the count holds
+        type(person).objects.select_for_update().get(pk=person.pk)
+        lately = MailCode.objects.filter(person=person, created_at__gt=Now() - timedelta(hours=1)).count()
+        if lately >= MOST_AN_HOUR or not _is_live(link):
+            return
+        until = ExpressionWrapper(Now() + LASTS, DateTimeField())
+        packet = packets.current_hash(attempt)
+        code = MailCode.objects.create(link=link, person=person, attempt=attempt, packet=packet, nonce=secrets.token_hex(32), expires_at=until)
+        said = {"code": code.pk, "to": [person.email]}
+        note(Happening(f"account:{person.pk}", "code.asked", attempt.run.key, None, "", "mail", release_id=attempt.release_id, data=said))
+
+
+def digits_of(code: MailCode) -> str:
+    """What is sent and typed."""
+    sealed = sealing.seal("mail code", [code.nonce, code.person_id, code.attempt_id, code.packet])
+    return str(int(sealed, 16) % 10**DIGITS).zfill(DIGITS)
+
+
+def opened(link: LinkToken, typed: str) -> MailCode | None:
+    """The code of this link that was typed, if it is right; each wrong try counts against every code that is still good."""
+    said = "".join(typed.split())
+    live = MailCode.objects.filter(link=link, expires_at__gt=Now(), used_at=None, tries__lt=MOST_TRIES)
+    found = None
+    for code in live.select_related("person"):
+        # the count is in the UPDATE: tries at the same instant are counted one by one
+        if MailCode.objects.filter(pk=code.pk, tries__lt=MOST_TRIES).update(tries=F("tries") + 1) and hmac.compare_digest(digits_of(code), said):
+            found = code
+    return found
+
+
+def still_good(pk: int | None) -> MailCode | None:
+    """A code that was typed before, if its person may still decide with it."""
+    rows = MailCode.objects.select_related(
+        "person", "attempt__run__release__process", "attempt__run__release__starter", "attempt__run__release__version__published_by"
+    )
+    code = rows.filter(pk=pk or 0, expires_at__gt=Now(), used_at=None).first()
+    return code if code is not None and item_for(code.attempt, code.person) is not None else None
+
+
+def take(code: MailCode) -> bool:
+    """Use it up: once, whoever tries at the same time."""
+    return MailCode.objects.filter(pk=code.pk, used_at=None).update(used_at=Now()) == 1
+
+
+def give_back(code: MailCode) -> None:
+    """The decision was not taken: it may be sent again, corrected."""
+    MailCode.objects.filter(pk=code.pk).update(used_at=None)
+
+
+def _is_live(link: LinkToken) -> bool:
+    return LinkToken.objects.filter(pk=link.pk, expires_at__gt=Now(), used_at=None).exists()

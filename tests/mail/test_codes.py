@@ -1,0 +1,190 @@
+"""Deciding from a mail's link with a one-time code (S20, T-22), and who leaves meanwhile (A-09)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.db.models import F
+from django.test import Client
+
+from approvals import codes, delegating
+from approvals.models import Delegation, LinkToken, MailCode, SignOff
+from releases.engine import Actor
+from releases.models import Attempt
+from relorch.accounts.models import User
+from relorch.audit.models import Event
+from tests import factories
+from tests.approvals.test_signing import asking, people
+from tests.mail.test_mail import digests, mail_all, trap
+from tests.mail.trap import Trap, link_in, texts
+from tests.releases.scenes import states
+
+pytestmark = pytest.mark.django_db
+__all__ = ["trap"]
+
+
+class Scene:
+    """Bob is asked by mail, in his own name or as Ann's stand-in, and comes without signing in."""
+
+    def __init__(self, trap: Trap, settings: Any, *, as_stand_in: bool = False, **approval: Any) -> None:
+        settings.RELORCH_MAIL_CODES = True
+        self.trap = trap
+        self.ann, self.bob = people("ann", "bob")
+        self.qa: Group = factories.group("qa", self.ann if as_stand_in else self.bob)
+        if as_stand_in:
+            delegating.delegate(actor=Actor(self.ann.pk, self.ann.email, "page"), by=self.ann, person=self.ann, to=self.bob)
+        self.release = asking([(1, [self.qa])], **approval)
+        mail_all()
+        (self.link,) = [link_in(message) for message in trap.to("bob@example.com") if "/a/" in texts(message)[0]]
+        self.client = Client()
+        self.client.get(self.link)
+
+    def asks(self, address: str = "Bob@example.com") -> None:
+        assert self.client.post("/a/code/", {"address": address})["Location"] == "/a/code/enter/"
+
+    def code(self) -> str:
+        mail_all()
+        found = [match for message in self.trap.to("bob@example.com") if (match := re.search(r"^(\d{4} \d{4})\r?$", texts(message)[0], re.MULTILINE))]
+        return found[-1].group(1)
+
+    def types(self, code: str) -> Any:
+        return self.client.post("/a/code/enter/", {"code": code})
+
+    def decides(self, decision: str = "approve", **more: Any) -> Any:
+        return self.client.post("/a/code/decide/", {"decision": decision, **more})
+
+
+def test_a_code_decides_once_and_says_so(trap: Trap, settings: Any) -> None:
+    scene = Scene(trap, settings)
+    assert b"decide with a code" in scene.client.get("/accounts/login/?next=/a/").content
+    scene.asks()
+    code = scene.code()
+    with connection.cursor() as cursor:
+        for table in ("approvals_mailcode", "audit_event", "relorch_mail"):
+            cursor.execute(f"SELECT count(*) FROM {table} t WHERE t::text LIKE %s OR t::text LIKE %s", [f"%{code}%", f"%{code.replace(' ', '')}%"])
+            assert cursor.fetchone()[0] == 0, table
+    assert scene.types(code)["Location"] == "/a/code/decide/"
+    page = scene.client.get("/a/code/decide/").content
+    assert b"without signing in" in page
+    assert scene.client.get("/").status_code == 302, "nothing else is open"
+    assert scene.client.get(f"/approvals/{scene.release.pk}/ask/").status_code == 302
+    missing = scene.decides("reject")
+    assert (missing.status_code, b"Say why" in missing.content) == (422, True)
+    assert b"You approved ask" in scene.decides(comment="from my telephone").content
+    vote = SignOff.objects.get()
+    assert (vote.person, vote.door, states(scene.release)["ask"]) == (scene.bob, "mail", "succeeded")
+    assert '"by": "code by mail"' in Event.objects.get(verb="sign_off.given").record.replace('":"', '": "')
+    assert scene.decides().status_code == 403
+    assert b"not a code that is good" in scene.types(code).content
+
+
+def test_it_is_off_unless_allowed_and_dead_once_it_is_not(trap: Trap, settings: Any) -> None:
+    scene = Scene(trap, settings)
+    scene.asks()
+    scene.types(scene.code())
+    settings.RELORCH_MAIL_CODES = False
+    assert {scene.decides().status_code, scene.client.get("/a/code/").status_code, scene.types("1").status_code} == {404}
+    assert b"decide with a code" not in scene.client.get("/accounts/login/?next=/a/").content
+    assert not SignOff.objects.exists()
+
+
+def test_a_scanner_that_sends_every_form_changes_nothing(trap: Trap, settings: Any) -> None:
+    scene = Scene(trap, settings)
+    before = digests()
+    for path in ("/a/code/", "/a/code/enter/", "/a/code/decide/"):
+        for fields in ({}, {"address": "x@example.com", "code": "00000000", "decision": "approve"}):
+            scene.client.get(path)
+            scene.client.post(path, fields)
+    assert digests() == before
+    assert Client(enforce_csrf_checks=True).post("/a/code/", {"address": "bob@example.com"}).status_code == 403
+
+
+@pytest.mark.parametrize("approval", [{"reauthenticate": True}, {"reauthenticate": "signature"}, {"reauthenticate": "passkey"}])
+def test_never_where_the_person_must_confirm(trap: Trap, settings: Any, approval: dict[str, Any]) -> None:
+    scene = Scene(trap, settings, **approval)
+    scene.asks()
+    assert not MailCode.objects.exists()
+
+
+def test_tries_and_codes_are_counted(trap: Trap, settings: Any) -> None:
+    scene = Scene(trap, settings)
+    scene.asks("ann@example.com")
+    assert not MailCode.objects.exists()
+    for _ in range(5):
+        scene.asks()
+    assert MailCode.objects.count() == codes.MOST_AN_HOUR
+    code = scene.code()
+    thief = Client()
+    assert thief.post("/a/code/enter/", {"code": code}).status_code == 403, "without the link"
+    for _ in range(codes.MOST_TRIES):
+        assert scene.types("00000000").status_code == 403
+    assert scene.types(code).status_code == 403, "five tries, and it is none any more"
+    MailCode.objects.update(tries=0, expires_at=F("created_at") - timedelta(seconds=1))
+    assert scene.types(code).status_code == 403, "ten minutes"
+
+
+def test_what_has_changed_since_takes_another_code(trap: Trap, settings: Any) -> None:
+    scene = Scene(trap, settings)
+    scene.asks()
+    scene.types(scene.code())
+    attempt = Attempt.objects.get(run__release=scene.release, run__key="ask")
+    Attempt.objects.filter(pk=attempt.pk).update(bound={"inputs": {"image": "other"}})
+    assert scene.client.get("/a/code/decide/")["Location"] == "/a/code/"
+    scene.types(scene.code())
+    assert scene.decides().status_code == 409
+    assert not SignOff.objects.exists()
+
+
+def deactivated(scene: Scene) -> None:
+    User.objects.filter(pk=scene.bob.pk).update(is_active=False)
+
+
+def out_of_the_group(scene: Scene) -> None:
+    scene.qa.user_set.clear()
+
+
+def delegation_ended(scene: Scene) -> None:
+    for row in Delegation.objects.filter(delegate=scene.bob):
+        delegating.end(actor=Actor(scene.bob.pk, scene.bob.email, "page"), by=scene.bob, delegation=row)
+
+
+@pytest.mark.parametrize("credential", ["link", "code asked", "code sent", "code typed"])
+@pytest.mark.parametrize(("leaves", "as_stand_in"), [(deactivated, False), (deactivated, True), (out_of_the_group, False), (delegation_ended, True)])
+def test_a_09_who_leaves_decides_nothing_at_the_next_request(
+    trap: Trap, settings: Any, credential: str, leaves: Callable[[Scene], None], as_stand_in: bool
+) -> None:
+    scene = Scene(trap, settings, as_stand_in=as_stand_in)
+    if credential == "link":
+        scene.client.force_login(scene.bob)
+        assert scene.client.get("/a/")["Location"] == f"/approvals/{scene.release.pk}/ask/"
+        leaves(scene)
+        scene.client.get(scene.link)
+        assert scene.client.get("/a/", follow=True).status_code in (200, 404)
+        assert scene.client.get(f"/approvals/{scene.release.pk}/ask/").status_code in (302, 404)
+        answer = scene.client.post(f"/approvals/{scene.release.pk}/ask/sign_off/", {"decision": "approve"})
+        assert answer.status_code in (302, 403, 404)
+    elif credential == "code asked":
+        leaves(scene)
+        scene.asks()
+        assert not MailCode.objects.exists()
+    elif credential == "code sent":
+        scene.asks()
+        code = scene.code()
+        leaves(scene)
+        scene.types(code)
+        assert scene.decides().status_code == 403
+    else:
+        scene.asks()
+        scene.types(scene.code())
+        assert scene.client.get("/a/code/decide/").status_code == 200
+        leaves(scene)
+        assert scene.client.get("/a/code/decide/").status_code == 403
+        assert scene.decides().status_code == 403
+    assert not SignOff.objects.exists()
+    assert LinkToken.objects.filter(used_at=None).exists()
