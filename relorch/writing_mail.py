@@ -75,7 +75,7 @@ def _facts(mail: Mail, letter: Letter) -> dict[str, str]:
         "person": mail.person.display_name,
         "release": release.name if release else "",
         "process": release.process.name if release else "",
-        "activity": _title(attempt) if attempt else mail.activity,
+        "activity": attempt.title if attempt else mail.activity,
         "reason": str(mail.data.get("reason", "")),
     }
 
