@@ -194,6 +194,7 @@ def around(request: HttpRequest, process: Process, current: str) -> dict[str, An
             ("Versions", "versions"),
             ("Releases", "releases"),
             ("Source", "source"),
+            ("Input sets", "sets"),
             ("Try", "try"),
             ("People", "people"),
         )

@@ -90,6 +90,12 @@ def _like(request: HttpRequest, process: Process, number: str) -> Release | None
     return found
 
 
+def _last(form: StartForm, person: Any) -> Release | None:
+    """The release of this process that this person started last, whose values they may want again."""
+    found: Release | None = Release.objects.filter(process=form.process, starter=person, parent_run=None).order_by("-pk").first()
+    return found
+
+
 def acting(request: HttpRequest) -> Actor:
     """Whoever is logged in, by the page."""
     person: Any = request.user
@@ -124,9 +130,11 @@ def _plan(form: StartForm, starter: Any) -> plan_pages.Shown:
 
 
 def _page(request: HttpRequest, form: StartForm, sets: list[InputSet], times: TimesForm, status: int = 200) -> HttpResponse:
+    person: Any = request.user
     context: dict[str, Any] = {
         "form": form,
         "sets": sets,
+        "last": None if form.is_bound or form.like or form.chosen else _last(form, person),
         "times": times,
         "process": form.process,
         "version": form.version,

@@ -110,7 +110,9 @@ def of(route: str, hidden: dict[str, Any]) -> dict[str, Any]:
         values["verb"] = "skip"
     if "comments/" in route:
         values["number"] = hidden["comment"]
-    if "input_sets/" in route or "inputs/" in route:
+    if "input-sets/" in route:
+        values["number"] = hidden["set"].pk
+    if "input_sets/" in route:
         values["pk"] = hidden["set"].pk
     if "stand-ins/" in route or "delegations/" in route:
         values |= {"pk": hidden["delegation"].pk, "id": hidden["delegation"].pk}
