@@ -258,4 +258,4 @@ def test_whoever_sees_it_is_not_told_that_it_is_not_there(hidden: dict[str, Any]
     assert not missing
 
 
-THINGS_THAT_ARE_NOT_MADE = r"attachments/"
+THINGS_THAT_ARE_NOT_MADE = r"attachments/|filters/"
