@@ -10,6 +10,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from threading import Event
 from typing import Any
 
@@ -41,6 +42,7 @@ ROUNDS = max(3, int(os.environ.get("RELORCH_PROPERTY_EXAMPLES", "0")) // 20)
 @pytest.fixture(autouse=True)
 def nothing_is_broken(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No worker hears the doorbell here; at the end every invariant holds, and nothing ran on votes about something else."""
+    signed_in.cache_clear()
     monkeypatch.setattr(doorbell, "ring", lambda *_: None)
     yield
     assert invariants.broken() == {}
@@ -63,15 +65,24 @@ def gone_through_wrongly() -> list[Any]:
     return found + [one.pk for one in approved if (one.decision or {}).get("packet") != packets.current_hash(one)]
 
 
+@cache
+def signed_in(who: Any, kind: str) -> Any:
+    """A person's browser or script; logging in once is enough for all rounds of a test."""
+    if kind == "api":
+        return Api(who)
+    client = Client()
+    client.force_login(who)
+    return client
+
+
 def door(who: Any, release: Release, kind: str, decision: str = "approve") -> Callable[[], Any]:
     """One person through one of the doors; what they were told, as a short word."""
     place = f"{release.pk}/activities/ask/sign_offs/"
     if kind == "api":
-        api = Api(who)
+        api = signed_in(who, kind)
         return lambda: api.post(f"releases/{place}", {"decision": decision, "comment": "said"}).status_code
     if kind == "page":
-        client = Client()
-        client.force_login(who)
+        client = signed_in(who, kind)
         return lambda: client.post(f"/approvals/{release.pk}/ask/sign_off/", {"decision": decision, "comment": "said"}).status_code
     actor = Actor(who.pk, who.email, "mail")
 
