@@ -242,6 +242,11 @@ class ActivityPage:
         return [verb for verb in fitting if allowed["override" if verb.name in access.OVERRIDE_VERBS else "run"]]
 
     @property
+    def may_reassign(self) -> bool:
+        """Whether this person may ask others: whoever may skip it, by the same right."""
+        return self.manual and self.line.run.state == states.Run.WAITING and any(verb.name == "skip" for verb in self.verbs)
+
+    @property
     def signal(self) -> str:
         """Where its signal is posted, if it waits for one or will."""
         open_signal = self.line.activity.connector == CONNECTOR and self.line.run.state not in states.CLOSED

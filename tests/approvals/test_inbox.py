@@ -239,3 +239,10 @@ def test_what_a_filter_lets_through_is_found_behind_the_most_that_are_shown(monk
     for due in ("overdue", "week"):
         assert [item.release.pk for item in inbox_of(ann, Wanted(due=due)).items] == [urgent.pk]
     assert inbox_of(ann, Wanted(due="day")).items == []
+
+
+def test_the_drawer_offers_to_ask_others_to_whoever_may() -> None:
+    world = World(1)
+    where = f"/releases/{world.releases[0].pk}/activities/ask/"
+    assert "/ask/reassign/" in client_of(world.sam).get(where).content.decode()
+    assert "/ask/reassign/" not in client_of(world.ann).get(where).content.decode()
