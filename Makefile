@@ -42,6 +42,7 @@ check: .venv/installed ## style, types, layers, templates, migrations, lock
 chaos: .venv/installed ## kill everything again and again, deep; RELORCH_CHAOS_SCALE and RELORCH_CHAOS_SEED say how much and which
 	RELORCH_CHAOS_SCALE=$${RELORCH_CHAOS_SCALE:-5} $(BIN)/python -m tests.chaos
 	RELORCH_CHAOS_TIMES=$${RELORCH_CHAOS_TIMES:-4} RELORCH_CHAOS_ROUNDS=$${RELORCH_CHAOS_ROUNDS:-200} $(BIN)/python -m pytest -q -m chaos
+	RELORCH_RACE_ROUNDS=$${RELORCH_RACE_ROUNDS:-500} $(BIN)/python -m pytest -q tests/races/test_decisions.py
 	RELORCH_MACHINE=$${RELORCH_MACHINE:-5000x40} $(BIN)/python -m pytest -q tests/releases/test_verbs_machine.py
 
 bench: .venv/installed ## measure; writes bench/results/latest.json

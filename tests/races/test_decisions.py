@@ -36,7 +36,7 @@ from tests.releases.driving import run_on
 from tests.releases.scenes import ACTOR, claimed, end, events, manual, noop, phase, running, script, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ROUNDS = max(3, int(os.environ.get("RELORCH_PROPERTY_EXAMPLES", "0")) // 20)
+ROUNDS = int(os.environ.get("RELORCH_RACE_ROUNDS") or max(3, int(os.environ.get("RELORCH_PROPERTY_EXAMPLES", "0")) // 40))
 
 
 @pytest.fixture(autouse=True)
