@@ -67,6 +67,7 @@ class Model:
         self.runs = {"once": "queued", "keyed": "queued", "after": "pending", "ask": "waiting", "child": "pending"}
         self.met: dict[str, set[str]] = {key: set() for key in BEFORE}
         self.lost = 0
+        self.answer = ""  # what the child comes to once it is resumed: it was answered while held (S12a)
 
     def does(self, event: str, key: str) -> bool:
         """Whether the event fits, and if so its effect."""
@@ -77,6 +78,8 @@ class Model:
             return False
         if event == "expire" and self.release != "running":
             return False
+        if key == "child" and event in ("approve", "reject") and self.answer:
+            return False
         after = {
             "finish": "succeeded", "break": "on_hold", "stop": "on_hold", "approve": "succeeded", "expire": "expired", "skip": "skipped", "retry": "queued",
             "ignore": "ignored", "fail": "failed", "succeed": "succeeded", "reject": "on_hold" if key == "child" else "rejected",
@@ -84,8 +87,11 @@ class Model:
         if event == "crash":
             again = key != "once" and self.lost < 5
             self.runs[key], self.lost = ("queued", self.lost + 1) if again else ("interrupted", self.lost)
+        elif key == "child" and event in ("approve", "reject") and self.release == "held":
+            self.answer = after[event]
         else:
             self.runs[key] = after[event]
+            self.answer = "" if key == "child" else self.answer
         if event == "retry":
             self.release = self.release if self.release in LIVE else "running"
             for other, met in self.met.items():
@@ -110,6 +116,8 @@ class Model:
         """What the engine then does by itself."""
         if self.release not in LIVE:
             return
+        if self.release == "running" and self.answer:
+            self.runs["child"], self.answer = self.answer, ""
         for key, before in BEFORE.items():
             if self.runs[key] == "pending" and all(self.runs[other] in CLOSED for other in before):
                 met = {other for other in before if self.runs[other] in BAD} | {cause for other in before for cause in self.met[other]}
