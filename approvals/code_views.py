@@ -89,6 +89,9 @@ def _decided(request: HttpRequest, code: MailCode) -> HttpResponse:
         # what was asked is not there any more: neither is the code
         request.session.pop(OPENED, None)
         return render(request, "approvals/code.html", {"step": "over", "said": refused.message}, status=409)
+    except Exception:
+        codes.give_back(code)  # a database that is busy, say: nothing was decided, and it can be sent again
+        raise
     request.session.pop(OPENED, None)
     links.used(attempt, person)
     word = "approved" if signed.sign_off.decision == SignOff.Decision.APPROVE else "rejected"

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import ExpressionWrapper, F
+from django.db.models import ExpressionWrapper, F, Q
 from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
 
@@ -30,6 +30,7 @@ LASTS = timedelta(minutes=10)
 MOST_TRIES = 5
 MOST_AN_HOUR = 3
 DIGITS = 8
+_OF_A_LIVE_LINK = Q(link__used_at=None, link__expires_at__gt=Now())
 
 
 def allowed() -> bool:
@@ -71,12 +72,12 @@ def digits_of(code: MailCode) -> str:
 
 def opened(link: LinkToken, typed: str) -> MailCode | None:
     """The code of this link that was typed, if it is right; each wrong try counts against every code that is still good."""
-    said = "".join(typed.split())
-    live = MailCode.objects.filter(link=link, expires_at__gt=Now(), used_at=None, tries__lt=MOST_TRIES)
+    said = "".join(typed.split()).encode()  # as text, compare_digest takes ASCII only
+    live = MailCode.objects.filter(_OF_A_LIVE_LINK, link=link, expires_at__gt=Now(), used_at=None, tries__lt=MOST_TRIES)
     found = None
     for code in live.select_related("person"):
         # the count is in the UPDATE: tries at the same instant are counted one by one
-        if MailCode.objects.filter(pk=code.pk, tries__lt=MOST_TRIES).update(tries=F("tries") + 1) and hmac.compare_digest(digits_of(code), said):
+        if MailCode.objects.filter(pk=code.pk, tries__lt=MOST_TRIES).update(tries=F("tries") + 1) and hmac.compare_digest(digits_of(code).encode(), said):
             found = code
     return found
 
@@ -86,18 +87,23 @@ def still_good(pk: int | None) -> MailCode | None:
     rows = MailCode.objects.select_related(
         "person", "attempt__run__release__process", "attempt__run__release__starter", "attempt__run__release__version__published_by"
     )
-    code = rows.filter(pk=pk or 0, expires_at__gt=Now(), used_at=None).first()
+    code = rows.filter(_OF_A_LIVE_LINK, pk=pk or 0, expires_at__gt=Now(), used_at=None).first()
     return code if code is not None and item_for(code.attempt, code.person) is not None else None
 
 
 def take(code: MailCode) -> bool:
-    """Use it up: once, whoever tries at the same time."""
-    return MailCode.objects.filter(pk=code.pk, used_at=None).update(used_at=Now()) == 1
+    """Use it up, and its link with it: once, whoever tries at the same time, also with another code of that link (S20)."""
+    with transaction.atomic():
+        if LinkToken.objects.filter(pk=code.link_id, expires_at__gt=Now(), used_at=None).update(used_at=Now()) != 1:
+            return False
+        return MailCode.objects.filter(pk=code.pk, used_at=None).update(used_at=Now()) == 1
 
 
 def give_back(code: MailCode) -> None:
     """The decision was not taken: it may be sent again, corrected."""
-    MailCode.objects.filter(pk=code.pk).update(used_at=None)
+    with transaction.atomic():
+        LinkToken.objects.filter(pk=code.link_id).update(used_at=None)
+        MailCode.objects.filter(pk=code.pk).update(used_at=None)
 
 
 def _is_live(link: LinkToken) -> bool:

@@ -59,6 +59,7 @@ def check_signed(vote: SignOff, proof: Proof, at: datetime) -> None:
         "attempt": vote.attempt.number,
         "packet": vote.packet.hash,
         "person": vote.person.email,
+        "name": vote.person.display_name,
         "for": vote.for_person.email if vote.for_person else "",
         "meaning": vote.decision,
         "reason": vote.comment,

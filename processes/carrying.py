@@ -69,6 +69,8 @@ def _same(one: object, other: object) -> bool:
 
 
 def _rewritten(text: str, old: dict[str, Any], new: dict[str, Any]) -> str | None:
+    if any(other in text for other in "\x85\u2028\u2029"):  # to YAML these end a line too: its numbers of lines are not ours
+        return None
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError:

@@ -78,8 +78,9 @@ def copy(request: HttpRequest, id: str, number: int) -> HttpResponse:
     _allow(request, process)
     name, taken = f"{row.name[:80]} (copy)", {other.lower() for other in process.input_sets.values_list("name", flat=True)}
     free = next(text for text in (name, *(f"{name[:-1]} {n})" for n in range(2, 1_000))) if text.lower() not in taken)
+    specs, _ = input_sets.asked_by([process])[process.pk]
     try:
-        made = input_sets.save(process, actor=request.user, name=free, description=row.description, values=input_sets.values_of(row))
+        made = input_sets.save(process, actor=request.user, name=free, description=row.description, values=input_sets.values_of(row, specs))
     except Invalid as refused:
         messages.error(request, f"{row} cannot be copied as it is: {' '.join(problem.message for problem in refused.problems)}")
         return HttpResponseRedirect(reverse("processes:set", args=[process.identifier, row.pk]))

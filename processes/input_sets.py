@@ -69,9 +69,16 @@ def delete(input_set: InputSet, *, actor: Any, door: str = "page") -> None:
         input_set.delete()
 
 
-def values_of(input_set: InputSet) -> dict[str, Any]:
-    """The values for a start, secrets opened: for the verb that starts, never for an answer."""
-    return {key: secrets.opened(value, _context(input_set, key)) for key, value in input_set.values.items()}
+def values_of(input_set: InputSet, specs: Mapping[str, Variable]) -> dict[str, Any]:
+    """The values for a start, secrets opened: for the verb that starts, never for an answer.
+
+    A secret goes only where it stays one: it is left out when its input is of another type now.
+    """
+    return {
+        key: secrets.opened(value, _context(input_set, key))
+        for key, value in input_set.values.items()
+        if not secrets.is_secret(value) or (key in specs and specs[key].type is ValueType.SECRET)
+    }
 
 
 def renew_secrets() -> int:
@@ -94,7 +101,7 @@ def problems_of(input_set: InputSet, asked: Asked) -> list[Problem]:
         key: Variable(type=ValueType.STRING) if spec.type is ValueType.SECRET and secrets.is_secret(input_set.values.get(key)) else spec
         for key, spec in specs.items()
     }
-    return errors(variables.resolve_inputs(relaxed, values_of(input_set), rules=rules)[1])
+    return errors(variables.resolve_inputs(relaxed, values_of(input_set, specs), rules=rules)[1])
 
 
 def _draft_head(process: Process) -> Blueprint | None:
@@ -110,7 +117,7 @@ def _checked(specs: Mapping[str, Variable], values: Mapping[str, Any], kept: Map
         place = pointer("values", key)
         if key not in specs:
             problems.append(Problem("unknown_input", f'The process has no input "{key}".{did_you_mean(key, specs)}', place))
-        elif secrets.is_hidden(value) and secrets.is_secret(kept.get(key)):
+        elif specs[key].type is ValueType.SECRET and secrets.is_hidden(value) and secrets.is_secret(kept.get(key)):
             plain[key] = value
         elif _speaks_of_secrets(value):
             problems.append(Problem("reserved_key", f'The key "{secrets.MARK}" is reserved for secrets; give the secret itself as text.', place))

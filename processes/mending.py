@@ -100,7 +100,7 @@ def _fewer(document: dict[str, Any], place: str) -> dict[str, Any] | None:
 
 
 def _activity_at(document: dict[str, Any], place: str) -> tuple[list[dict[str, Any]], int] | None:
-    match = re.match(r"/phases/(\d+)/activities/(\d+)(?:/|$)", place)
+    match = re.match(r"/phases/(\d{1,6})/activities/(\d{1,6})(?:/|$)", place)
     if match is None:
         return None
     phases = document.get("phases") or []

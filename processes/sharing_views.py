@@ -57,7 +57,11 @@ def people(request: HttpRequest, id: str) -> HttpResponse:
 def _who(text: str) -> str:
     """A bare address is a person, every other bare word a group."""
     text = text.strip()
-    return text if not text or text.startswith(("user:", "group:")) else f"user:{text}" if "@" in text else f"group:{text}"
+    kind, colon, name = text.partition(":")
+    if not colon or kind not in ("user", "group"):
+        kind, name = "user" if "@" in text else "group", text
+    name = name.strip()
+    return text and f"{kind}:{name.lower() if kind == 'user' else name}"
 
 
 def _page(request: HttpRequest, process: Process, *, refused: Any = (), typed: Any = None, status: int = 200) -> HttpResponse:

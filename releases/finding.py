@@ -6,6 +6,7 @@ open or not started is never archived, and one that is retried comes back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.timezone import get_current_timezone, is_naive
 
 from processes.models import Process
+from processes.plain_text import UNSTORABLE
 from processes.problems import Problem, did_you_mean
 from releases import states
 from releases.models import InputValue, Release, RunPerson
@@ -51,7 +53,8 @@ def time_in(text: str, *, end: bool = False) -> datetime | None:
 
 def wrong_in(asked: Mapping[str, str]) -> list[Problem]:
     """Every word that cannot be understood, each at its place."""
-    said = [Problem("too_long", f"{name} has at most {LONGEST} characters.", f"/{name}") for name in WORDS if len(asked.get(name, "")) > LONGEST]
+    said = [Problem("invalid", f"{name} holds a character that no text here can have.", f"/{name}") for name in WORDS if UNSTORABLE.search(asked.get(name, ""))]
+    said += [Problem("too_long", f"{name} has at most {LONGEST} characters.", f"/{name}") for name in WORDS if len(asked.get(name, "")) > LONGEST]
     for word in asked.get("state", "").split(","):
         if word and word not in set(states.Release):
             said.append(Problem("unknown_state", f'There is no state "{word}".{did_you_mean(word, list(states.Release))}', "/state"))
@@ -135,7 +138,7 @@ def given_value(text: str) -> Q:
     name, equals, value = text.partition("=")
     said = (value if equals else text).strip()[:LONGEST_VALUE]
     fits = Q(value__startswith=Lower(Value(said)))
-    if said.isascii() and said.replace(".", "", 1).removeprefix("-").isdecimal():
+    if re.fullmatch(r"-?(\d+\.?\d*|\.\d+)", said, re.ASCII):
         fits |= Q(value=f"{Decimal(said).normalize():f}")
     found = InputValue.objects.filter(fits)
     return Q(pk__in=(found.filter(name=name.strip().lower()) if equals else found).values("release_id"))

@@ -103,7 +103,7 @@ class StartForm(forms.Form):
     def prefilled_values(self) -> dict[str, Any]:
         """What the fields hold before anything is entered: values of the input set, or of the release that this is to be like."""
         if self.chosen:
-            return values_of(self.chosen)
+            return values_of(self.chosen, self.blueprint.inputs)
         return {name: secrets.opened(value, context_of(self.like.root_id)) for name, value in self.prefilled.items()} if self.like else {}
 
     def given_with_kept(self) -> dict[str, Any]:
@@ -111,8 +111,8 @@ class StartForm(forms.Form):
         given = self.given()
         left = [name for name, value in self.prefilled.items() if secrets.is_secret(value) and not given.get(name)]
         if left and self.chosen:
-            kept = values_of(self.chosen)
-            given |= {name: kept[name] for name in left}
+            kept = values_of(self.chosen, self.blueprint.inputs)
+            given |= {name: kept[name] for name in left if name in kept}
         elif left and self.like:
             given |= {name: secrets.opened(self.prefilled[name], context_of(self.like.root_id)) for name in left}
         return given

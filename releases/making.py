@@ -102,7 +102,7 @@ def _values(process: Process, version: ProcessVersion, like: Release | None, wan
     if like is not None:
         values |= secrets.opened(inputs_like(like, specs, carry=may_operate(user, like)), context_of(like.root_id))
     if "input_set" in wanted:
-        values |= input_sets.values_of(_input_set(process, wanted["input_set"]))
+        values |= input_sets.values_of(_input_set(process, wanted["input_set"]), specs)
     for name, value in wanted.get("inputs", {}).items():
         if value is None:
             values.pop(name, None)

@@ -79,11 +79,17 @@ def _send(mails: Sequence[Mail]) -> int:
     except Exception as problem:
         if not isinstance(problem, OSError):  # whatever the mail server says is one of these
             log.exception("mail %s cannot be sent", first.pk)
-        _failed([mail for mail, _ in letters], str(problem) or type(problem).__name__, at, final=bool(getattr(problem, "recipients", None)))
+        _failed([mail for mail, _ in letters], str(problem) or type(problem).__name__, at, final=_for_good(problem))
         return 0
     for mail, one in letters:
         Mail.objects.filter(pk=mail.pk).update(state=Mail.State.SENT, sent_at=at, subject=_line(one.subject), error="", tries=mail.tries + 1)
     return len(letters)
+
+
+def _for_good(problem: Exception) -> bool:
+    """Whether the mail server refused every recipient for good (RFC 5321, 4.2.1: 5yz): a 4yz such as greylisting asks to try again."""
+    refused = getattr(problem, "recipients", None)
+    return isinstance(refused, dict) and bool(refused) and all(code >= 500 for code, _ in refused.values())
 
 
 def _failed(mails: Sequence[Mail], reason: str, at: datetime, *, final: bool) -> None:

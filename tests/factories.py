@@ -8,8 +8,8 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission
 from guardian.shortcuts import assign_perm
 
-from processes import editing, publishing
-from processes.models import Process, ProcessVersion
+from processes import editing, input_sets, publishing
+from processes.models import InputSet, Process, ProcessVersion
 from relorch.accounts import tokens
 from relorch.accounts.models import User
 
@@ -65,3 +65,8 @@ def version(of: Process, *, actor: User | None = None) -> ProcessVersion:
 def allow(who: User | Group, permission: str, on: Process) -> None:
     """Give a permission on a process to a person or a group."""
     assign_perm(permission, who, on)
+
+
+def opened(row: InputSet) -> dict[str, Any]:
+    """The values of an input set as a start of now takes them, secrets opened."""
+    return input_sets.values_of(row, input_sets.asked_by([row.process])[row.process_id][0])

@@ -10,6 +10,7 @@ verifies its user is two components by itself.
 from __future__ import annotations
 
 import json
+import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ def confirm_by_passkey(request: HttpRequest, answer: str, *, challenge: bytes, a
     person: Any = request.user
     try:
         evidence = passkeys.checked(request, person, json.loads(answer), challenge)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, StopIteration) as refused:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, StopIteration, struct.error) as refused:
         raise NotAllowed("not_confirmed", "The passkey did not sign what you are asked. Nothing was decided.") from refused
     request.session[SIGNING] = int(time.time())
     return Proof(person.pk, "passkey", True, about, evidence)

@@ -33,7 +33,8 @@ Watch = Callable[[Release], None]
 def begin(process: str, input_set: str, starter: User, *, name: str = "") -> Release:
     """Start a release of a demo process with one of its input sets."""
     where = Process.objects.get(identifier=process)
-    values = input_sets.values_of(InputSet.objects.get(process=where, name=input_set))
+    specs, _ = input_sets.asked_by([where])[where.pk]
+    values = input_sets.values_of(InputSet.objects.get(process=where, name=input_set), specs)
     return planning.start(process=where, given=values, actor=Actor(starter.pk, starter.email, "demo"), starter=starter, name=name)
 
 

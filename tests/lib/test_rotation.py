@@ -33,7 +33,7 @@ def test_stored_secrets_move_to_the_new_key_and_still_open(tmp_path: Path, setti
     assert "1 input sets" in out.getvalue()
     row = InputSet.objects.get(name="a")
     assert row.values["api_key"] != before["api_key"]
-    assert input_sets.values_of(row) == {"api_key": "swordfish", "other": "x"}
+    assert factories.opened(row) == {"api_key": "swordfish", "other": "x"}
     assert (tmp_path / "secret-keys").read_text().count("\n") >= 1
 
 

@@ -84,6 +84,32 @@ def test_a_code_decides_once_and_says_so(trap: Trap, settings: Any) -> None:
     assert b"not a code that is good" in scene.types(code).content
 
 
+def test_a_link_decides_once_whichever_code_is_typed_where(trap: Trap, settings: Any) -> None:
+    scene = Scene(trap, settings)
+    scene.asks()
+    first = scene.code()
+    scene.asks()
+    second = scene.code()
+    assert first != second
+    elsewhere = Client()
+    elsewhere.get(scene.link)
+    assert scene.types(first)["Location"] == elsewhere.post("/a/code/enter/", {"code": second})["Location"] == "/a/code/decide/"
+    taken = [codes.still_good(code.pk) for code in MailCode.objects.order_by("pk")]
+    assert all(taken)
+    assert b"You approved" in scene.decides().content
+    assert elsewhere.post("/a/code/decide/", {"decision": "reject", "comment": "no"}).status_code == 403
+    assert [codes.take(code) for code in taken if code] == [False, False], "not even if both looked before"
+    assert SignOff.objects.get().decision == "approve"
+
+
+@pytest.mark.parametrize("typed", ["é", "１２３４５６７８", "\N{FACE WITH TEARS OF JOY}" * 8])
+def test_what_is_no_code_is_just_wrong(trap: Trap, settings: Any, typed: str) -> None:
+    scene = Scene(trap, settings)
+    scene.asks()
+    scene.code()
+    assert scene.types(typed).status_code == 403
+
+
 def test_it_is_off_unless_allowed_and_dead_once_it_is_not(trap: Trap, settings: Any) -> None:
     scene = Scene(trap, settings)
     scene.asks()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import time, timedelta
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import pytest
@@ -514,3 +515,10 @@ def test_a_mail_that_cannot_be_written_or_sent_keeps_no_other_from_going_out(tra
         posting.post()
     waits.refresh_from_db()
     assert (waits.state, waits.tries, waits.error) == ("waiting", 2, "no letters")
+
+
+@pytest.mark.parametrize(("codes", "for_good"), [((550,), True), ((450,), False), ((550, 451), False)])
+def test_only_what_the_server_refuses_for_good_is_given_up_at_once(codes: tuple[int, ...], for_good: bool) -> None:
+    refused = SMTPRecipientsRefused({f"person{n}@example.com": (code, b"said") for n, code in enumerate(codes)})
+    assert posting._for_good(refused) is for_good
+    assert not posting._for_good(ConnectionRefusedError())

@@ -40,7 +40,7 @@ def test_one_is_made_changed_copied_and_deleted(client: Client, owner: User) -> 
     typed = {"name": "Europe", "description": "Usual", "value-count": "3", "value-api_key": "swordfish", "value-flags": "a\r\nb"}
     assert client.post(f"{LIST}new/", typed).status_code == 302
     row = InputSet.objects.get()
-    assert input_sets.values_of(row) == {"count": 3, "loud": False, "api_key": "swordfish", "flags": ["a", "b"]}
+    assert factories.opened(row) == {"count": 3, "loud": False, "api_key": "swordfish", "flags": ["a", "b"]}
     page = f"{LIST}{row.pk}/"
     html = client.get(page).content.decode()
     assert "version is required" in html
@@ -48,7 +48,7 @@ def test_one_is_made_changed_copied_and_deleted(client: Client, owner: User) -> 
     assert "incomplete" in client.get(LIST).content.decode()
     assert client.post(page, typed | {"value-version": "1.0", "value-api_key": "", "value-loud": "on", "value-flags": ""}).status_code == 302
     row.refresh_from_db()
-    assert input_sets.values_of(row) == {"version": "1.0", "count": 3, "loud": True, "api_key": "swordfish"}, "a secret left empty is kept"
+    assert factories.opened(row) == {"version": "1.0", "count": 3, "loud": True, "api_key": "swordfish"}, "a secret left empty is kept"
     assert "incomplete" not in client.get("/processes/input-sets/").content.decode()
     html = client.get(page).content.decode()
     assert "taken away" in html
@@ -56,7 +56,7 @@ def test_one_is_made_changed_copied_and_deleted(client: Client, owner: User) -> 
     for _ in range(2):
         assert client.post(f"{page}copy/").status_code == 302
     assert sorted(InputSet.objects.values_list("name", flat=True)) == ["Europe", "Europe (copy 2)", "Europe (copy)"]
-    assert input_sets.values_of(InputSet.objects.get(name="Europe (copy)"))["api_key"] == "swordfish"
+    assert factories.opened(InputSet.objects.get(name="Europe (copy)"))["api_key"] == "swordfish"
     assert client.post(f"{page}delete/").status_code == 302
     assert not InputSet.objects.filter(name="Europe").exists()
 

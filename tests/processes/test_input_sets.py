@@ -10,6 +10,7 @@ from processes import input_sets
 from processes.models import InputSet, Process
 from relorch.accounts.models import User
 from relorch.audit.models import Event
+from relorch.lib.errors import Invalid
 from tests import factories
 from tests.processes.conftest import Api
 from tests.processes.test_api import INSTANT, problem
@@ -61,16 +62,16 @@ def test_a_secret_goes_in_and_never_comes_out(as_owner: Api, process: Process) -
     assert body["values"] == {"api_key": {"$secret": True}}
     assert "swordfish" not in str(list(InputSet.objects.values())) + str(list(Event.objects.values()))
     row = InputSet.objects.get()
-    assert input_sets.values_of(row) == {"api_key": "swordfish"}
+    assert factories.opened(row) == {"api_key": "swordfish"}
     path = f"input_sets/{body['id']}/"
     as_owner("PATCH", path, {"values": {"api_key": {"$secret": True}, "region": "us"}})
-    assert input_sets.values_of(InputSet.objects.get()) == {"api_key": "swordfish", "region": "us"}
+    assert factories.opened(InputSet.objects.get()) == {"api_key": "swordfish", "region": "us"}
     as_owner("PATCH", path, {"name": "y"})
-    assert input_sets.values_of(InputSet.objects.get())["api_key"] == "swordfish"
+    assert factories.opened(InputSet.objects.get())["api_key"] == "swordfish"
     as_owner("PATCH", path, {"values": {"api_key": "other"}})
-    assert input_sets.values_of(InputSet.objects.get()) == {"api_key": "other"}
+    assert factories.opened(InputSet.objects.get()) == {"api_key": "other"}
     as_owner("PATCH", path, {"values": {}})
-    assert input_sets.values_of(InputSet.objects.get()) == {}
+    assert factories.opened(InputSet.objects.get()) == {}
 
 
 def test_a_stored_secret_of_another_set_opens_nowhere(as_owner: Api, process: Process, owner: User) -> None:
@@ -119,3 +120,14 @@ def test_the_newest_version_decides_what_is_asked(as_owner: Api, process: Proces
     editing.write_draft(process, factories.document("standard", owners=process.owners, inputs={"other": {"type": "string"}}), actor=owner)
     assert as_owner.post("input_sets/", {"process": "standard", "name": "x", "values": {"region": "eu"}}).status_code == 201
     problem(as_owner.post("input_sets/", {"process": "standard", "name": "y", "values": {"other": "eu"}}), 422, "invalid")
+
+
+def test_a_secret_goes_only_where_it_stays_one(process: Process, owner: User) -> None:
+    row = input_sets.save(process, actor=owner, name="Europe", values={"api_key": "swordfish", "region": "eu"})
+    Process.objects.filter(pk=process.pk).update(inputs=INPUTS | {"api_key": {"type": "string"}})
+    process.refresh_from_db()
+    row = InputSet.objects.get(pk=row.pk)
+    assert factories.opened(row) == {"region": "eu"}
+    with pytest.raises(Invalid) as refused:
+        input_sets.save(process, actor=owner, name="Europe", values={"api_key": {"$secret": True}}, input_set=row)
+    assert [item.code for item in refused.value.problems] == ["reserved_key"]

@@ -238,7 +238,7 @@ def test_the_page_shows_everybody_who_sees_the_process_and_changes_only_for_owne
     assert 'value="user:sam@example.com"' in html
     sam = factories.person("sam")
     assert client.post(PAGE, {"who": "sam@example.com", "permission": ["view"]}, follow=True).status_code == 200
-    assert client.post(PAGE, {"who": "sam@example.com", "permission": ["start"]}, follow=True).status_code == 200
+    assert client.post(PAGE, {"who": "user: Sam@example.com ", "permission": ["start"]}, follow=True).status_code == 200
     assert held_by(sam, process) == {Permission.VIEW, Permission.START}, "giving more takes nothing away"
     client.post(PAGE, {"who": SAM, "permission": ["start"], "owner_shown": "1"})
     assert held_by(sam, process) == {Permission.START}, "a row that was shown is as it is sent"

@@ -189,3 +189,13 @@ def test_any_change_of_any_process_keeps_the_meaning_and_its_comments(seed: int)
     kept = len(comments(carried.text))
     assert kept + len(carried.lost) == len(comments(text))
     assert kept > 0.2 * len(comments(text))  # it was cut, not given up
+
+
+@pytest.mark.parametrize("other", ["\x85", "\u2028", "\u2029"])
+def test_what_ends_a_line_for_yaml_alone_is_no_trap(other: str) -> None:
+    text = TEXT.replace("# region comment", f"# region{other}# comment")
+    goal = meaning(text)
+    assert goal is not None
+    changed = copy.deepcopy(goal)
+    changed["name"] = "Other"
+    assert meaning(carry(text, changed).text) == changed

@@ -34,6 +34,7 @@ def test_nothing_is_offered_where_nothing_can_be_done() -> None:
         assert offered(Problem("approval_needs_everybody", "", PLACE), document) == ""
     assert offered(Problem("circle", ""), asking()) == ""
     assert mended("approval_needs_everybody", "/phases/7/activities/0", asking({"count": 2})) is None
+    assert mended("approval_needs_everybody", f"/phases/{'7' * 5_000}/activities/0", asking({"count": 2})) is None
 
 
 def test_what_is_read_of_a_script_is_asked_of_the_person() -> None:

@@ -88,3 +88,10 @@ def test_shared_ones_are_used_by_the_group_and_changed_by_the_owner_alone(people
     wrong = olga("PUT", one, {"name": "x", "query": {"stat": "failed", "view": "al"}})
     assert (wrong.status_code, [row["place"] for row in wrong.json()["problems"]]) == (422, ["/query/stat", "/query/view"])
     assert olga("DELETE", one).status_code == 204
+
+
+def test_a_character_that_no_text_can_have_is_refused(people: dict[str, User], client: Any) -> None:
+    client.force_login(people["olga"])
+    for name in ("Spring", ""):
+        assert client.post("/releases/filters/", {"query": "view=all&q=a%00b", "name": name}).status_code == 422
+    assert not SavedFilter.objects.exists()
