@@ -33,14 +33,9 @@ DIGITS = 8
 _OF_A_LIVE_LINK = Q(link__used_at=None, link__expires_at__gt=Now())
 
 
-def allowed() -> bool:
-    """Whether the administrator lets people decide so, and mail is sent."""
-    return bool(settings.RELORCH_MAIL_CODES and settings.RELORCH_MAIL)
-
-
 def item_for(attempt: Attempt, person: Any) -> Item | None:
     """The question, if this person may decide it by a code now: active, entitled, and nothing there to confirm, fill in or check."""
-    if not (allowed() and person.is_active and attempt.state == Run.WAITING and attempt.run.release.state in LIVE):
+    if not (settings.RELORCH_MAIL_CODES and person.is_active and attempt.state == Run.WAITING and attempt.run.release.state in LIVE):
         return None
     item = items_of([attempt], person)[0]
     return item if item.answer == "yes" and not differs_by(item) else None

@@ -7,7 +7,6 @@ it, so that the signature holds only for exactly what was decided on.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,18 +16,15 @@ from fido2.cose import CoseKey
 from fido2.utils import websafe_decode, websafe_encode
 from fido2.webauthn import AuthenticatorData, CollectedClientData
 
+from relorch.lib.canonical import sha256_of
+
 FORMAT = "relorch signature 1"
 PURPOSE = "relorch sign-off"
 
 
-def digest_of(content: Any) -> bytes:
-    """SHA-256 over the canonical JSON."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).digest()
-
-
 def challenge_of(statement: Mapping[str, Any]) -> bytes:
     """What the authenticator is given to sign."""
-    return digest_of(dict(statement))
+    return sha256_of(dict(statement))
 
 
 def problems(document: Mapping[str, Any]) -> list[str]:
@@ -49,7 +45,7 @@ def _of_record(document: Mapping[str, Any]) -> list[str]:
 
 def _of_statement(document: Mapping[str, Any]) -> list[str]:
     statement, packet = document["statement"], document["packet"]
-    found = [] if digest_of(packet).hex() == statement["packet"] else ["The packet is not the one that was signed."]
+    found = [] if sha256_of(packet).hex() == statement["packet"] else ["The packet is not the one that was signed."]
     same = all(statement[name] == packet[name] for name in ("release", "activity", "attempt"))
     return found if same else [*found, "The statement is about another question than the packet."]
 

@@ -6,7 +6,6 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from django.http import HttpRequest
 
 from approvals import evidence, packets
@@ -15,7 +14,7 @@ from releases.models import Attempt
 from relorch.accounts import passkeys
 from relorch.accounts.confirming import Proof
 from relorch.audit.chain import instant
-from relorch.lib import sealing
+from relorch.lib import clock, sealing
 from relorch.lib.errors import Conflict
 
 PURPOSE = "signature"
@@ -29,7 +28,7 @@ def statement_for(request: HttpRequest, attempt: Attempt, *, decision: str, reas
     statement = {
         "purpose": evidence.PURPOSE,
         "nonce": secrets.token_urlsafe(32),
-        "asked_at": instant(_now()),
+        "asked_at": instant(clock.now()),
         "release": attempt.run.release_id,
         "activity": attempt.run.key,
         "attempt": attempt.number,
@@ -147,10 +146,3 @@ def _evidence_fails(row: Signature) -> bool:
     statement = row.evidence["statement"]
     said = (statement["name"], statement["person"], statement["for"], statement["meaning"], statement["reason"], statement["packet"])
     return said != (row.name, row.email, row.behalf, row.meaning, row.reason, row.packet) or bool(evidence.assertion_problems(row.evidence))
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now

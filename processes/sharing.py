@@ -71,11 +71,13 @@ def give(
     *,
     actor: Any,
     permissions: Iterable[str] | None = None,
+    more: bool = False,
     owner: bool | None = None,
     reason: str = "",
     door: str = "page",
 ) -> Process:
     """From now on this person or group (`user:<e-mail>`, `group:<name>`) has just these permissions, and is an owner or not; None leaves either as it is.
+    With `more` the permissions are added to what they have.
 
     Raises Invalid with every problem (places `/who`, `/permissions/…`, `/owners`), Conflict (an archived process keeps its owners). That the actor owns
     the process is the caller's to ask.
@@ -86,6 +88,7 @@ def give(
         if holder is None and owner is False and not permissions and who in locked.owners:
             return _own(locked, who, False, actor=actor, reason=reason, door=door)  # named in the file, and not here any more
         before = _held(locked, holder) if holder else frozenset()
+        wanted = wanted | before if more and wanted is not None else wanted
         if wanted is not None and Permission.OVERRIDE in wanted ^ before and actor is not None and not actor.is_superuser:
             problems.append(Problem("only_administrators", "Only an administrator gives or takes override: owning does not imply it.", "/permissions"))
         if holder is not None and not getattr(holder, "is_active", True) and (owner or (wanted or frozenset()) - before):

@@ -42,10 +42,8 @@ def people(request: HttpRequest, id: str) -> HttpResponse:
     who, permissions = _who(request.POST.get("who", "")), request.POST.getlist("permission")
     whole = "owner_shown" in request.POST  # a row that was shown is sent back as it is to be; to give more takes nothing away
     owner = True if request.POST.get("owner") == "1" else False if whole else None
-    if not whole:
-        permissions += [word for one in sharing.people_of(process).given if one.who == who for word in one.permissions]
     try:
-        sharing.give(process, who, permissions=permissions, owner=owner, reason=request.POST.get("reason", "").strip(), actor=request.user)
+        sharing.give(process, who, permissions=permissions, more=not whole, owner=owner, reason=request.POST.get("reason", "").strip(), actor=request.user)
     except (Invalid, Conflict) as refused:
         said = [problem.message for problem in getattr(refused, "problems", ())] or [refused.message]
         return _page(request, process, refused=said, typed={"who": who, "permissions": permissions, "owner": owner}, status=refused.status)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +17,7 @@ from releases.flows import compiled
 from releases.models import ActivityRun, Release, RunPerson, Task
 from releases.names import names_of, names_of_step
 from relorch.lib import secrets
+from relorch.lib.canonical import sha256_of
 from relorch.lib.sealing import seal
 
 
@@ -136,7 +135,7 @@ def _digests(hidden: Any, revealed: Any) -> Any:
 
 def hash_of(value: Any) -> str:
     """SHA-256 of the canonical JSON (sorted keys, no spaces, UTF-8), as hex."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    return sha256_of(value).hex()
 
 
 def people_rows(run_id: int, release_id: int, people: Sequence[tuple[str, int, str]]) -> list[RunPerson]:

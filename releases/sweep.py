@@ -17,7 +17,7 @@ from releases.engine import End, locked
 from releases.models import Attempt
 from releases.running import finish_waiting
 from releases.states import Run
-from relorch.lib import faults
+from relorch.lib import clock, faults
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def come_due(attempt_id: int) -> None:
     attempt = Attempt.objects.select_related("run__release__version", "run__release__process", "run__release__starter").get(pk=attempt_id)
     run = attempt.run
     if run.type == "automated" and attempt.lane != Attempt.PREPARE:
-        _answer(attempt, _now())
+        _answer(attempt, clock.now())
         return
     with locked(run.release_id) as work:
         # as it is under the lock: it may have ended, or its date may have moved by the time held
@@ -139,10 +139,3 @@ def _answer(attempt: Attempt, at: datetime) -> None:
         exchange(worker_name(), Attempt.ENGINE, 0, waits=[answer], search=False)
     else:
         exchange(worker_name(), Attempt.ENGINE, 0, ends=[answer], search=False)
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now

@@ -15,6 +15,8 @@ CLOCK = "clock"
 _TIME = struct.Struct("d")
 SPEAKS_WITHIN = 5.0
 """Seconds since its last message in which the clock counts as heard by everybody who can hear; it says something every second."""
+MOST_BETWEEN = 2.0
+"""Seconds that one look may add to a silence: one that comes later says only that this process stood still, or the whole machine."""
 
 
 class Ears:
@@ -75,7 +77,7 @@ class Watch:
 
     def deaf(self, now: float) -> dict[str, float]:
         """Those that have been silent for too long, with the seconds."""
-        passed = 0.0 if self._looked is None else now - self._looked
+        passed = 0.0 if self._looked is None else min(now - self._looked, MOST_BETWEEN)
         self._looked = now
         speaks = now - self.last(CLOCK) < SPEAKS_WITHIN
         for name, before in self._heard.items():

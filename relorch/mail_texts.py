@@ -1,6 +1,7 @@
 """Words of an administrator in place of ours, for each kind of mail: checked when they are saved, and left aside where they fail when a mail is written.
 
-They are Django templates over a few facts, in an engine of their own that loads no files and no libraries: what it cannot name, it cannot show.
+They are Django templates over a few facts, in an engine of their own that loads no files and no libraries: what it cannot name, it cannot show. It knows
+only what makes no text much longer than it was written: a loop or a padding in a mail would hold up all the others.
 """
 
 from __future__ import annotations
@@ -14,23 +15,43 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.template import Context, Engine, Library, Template, TemplateSyntaxError
 from django.template.base import VariableNode
-from django.template.defaulttags import ForNode, WithNode
+from django.template.defaulttags import WithNode
 
 from processes.problems import Problem
 from relorch.audit.chain import Happening, note
 from relorch.lib.errors import Invalid
-from relorch.models import Mail, MailKind, MailText
+from relorch.models import ALWAYS, MailText
 
 log = logging.getLogger(__name__)
 
-FIXED = frozenset({MailKind.CODE, MailKind.ALARM})
-"""Kinds whose words stay ours: a code that is left out and an alarm that is played down help nobody."""
 PARTS: Mapping[str, int] = {"subject": 250, "title": 250, "lead": 4_000}
 FACTS = ("subject", "title", "lead", "due", "person", "release", "process", "activity", "reason")
 STREAM = "mail_texts"
 
 _SAMPLE = dict.fromkeys(FACTS, "…")
-_FORBIDDEN = frozenset({"include", "extends", "load", "debug", "csrf_token", "url", "querystring"})
+_TAGS = frozenset({"if", "with", "comment", "spaceless"})
+_FILTERS = frozenset(
+    [
+        "upper",
+        "lower",
+        "title",
+        "capfirst",
+        "default",
+        "default_if_none",
+        "first",
+        "last",
+        "length",
+        "slice",
+        "cut",
+        "truncatechars",
+        "truncatewords",
+        "wordcount",
+        "yesno",
+        "pluralize",
+    ]
+)
+LONGEST = 10_000
+"""Characters that one part may come to."""
 
 
 def problems(texts: Mapping[str, str]) -> list[Problem]:
@@ -56,16 +77,13 @@ def remove(*, actor: Any, row: MailText) -> None:
         row.delete()
 
 
-def has(kind: str) -> bool:
-    """Whether an administrator has worded this kind."""
-    return MailText.objects.filter(kind=kind).exclude(kind__in=FIXED).exists()
+def of_kind(kind: str) -> MailText | None:
+    """What an administrator has worded of this kind."""
+    return MailText.objects.filter(kind=kind).exclude(kind__in=ALWAYS).first()
 
 
-def worded(mail: Mail, facts: Mapping[str, str]) -> dict[str, str]:
+def worded(row: MailText, facts: Mapping[str, str]) -> dict[str, str]:
     """The parts that an administrator has worded, rendered; none of them where one fails or comes out empty: then the mail has our words, and they are told."""
-    row = MailText.objects.filter(kind=mail.kind).exclude(kind__in=FIXED).first()
-    if row is None:
-        return {}
     said: dict[str, str] = {}
     for part in PARTS:
         if not (text := getattr(row, part)):
@@ -98,7 +116,11 @@ def _of_one(part: str, text: str, most: int) -> Iterator[Problem]:
         template = _compiled(text)
     except TemplateSyntaxError as error:
         token = getattr(error, "token", None)
-        yield Problem("invalid_template", f"Line {getattr(token, 'lineno', 1)}: {error}", place)
+        known = f" There are the tags {', '.join(sorted(_TAGS))}; and the filters {', '.join(sorted(_FILTERS))}." if "nvalid" in str(error) else ""
+        yield Problem("invalid_template", f"Line {getattr(token, 'lineno', 1)}: {error}.{known}", place)
+        return
+    except RecursionError:
+        yield Problem("invalid_template", "It is nested too deeply.", place)
         return
     unknown = list(_unknown(template.nodelist, set(FACTS)))
     for name, line in unknown:
@@ -116,13 +138,13 @@ def _of_one(part: str, text: str, most: int) -> Iterator[Problem]:
 
 @lru_cache(maxsize=1)
 def _engine() -> Engine:
-    """Without what reaches files, settings or requests. The libraries are copies: Django's own are everybody's."""
+    """With the few tags and filters that are allowed. The libraries are copies: Django's own are everybody's."""
     engine = Engine(libraries={}, autoescape=False)
     own = []
     for builtin in engine.template_builtins:
         library = Library()
-        library.tags = {name: tag for name, tag in builtin.tags.items() if name not in _FORBIDDEN}
-        library.filters = dict(builtin.filters)
+        library.tags = {name: tag for name, tag in builtin.tags.items() if name in _TAGS}
+        library.filters = {name: one for name, one in builtin.filters.items() if name in _FILTERS}
         own.append(library)
     engine.template_builtins = own
     return engine
@@ -134,7 +156,10 @@ def _compiled(text: str) -> Template:
 
 def _rendered(template: Template, facts: Mapping[str, str]) -> str:
     # what is rendered counts as safe HTML, which it is not: plain text again
-    return template.render(Context(dict(facts), autoescape=False)) + ""
+    text = template.render(Context(dict(facts), autoescape=False)) + ""
+    if len(text) > LONGEST:
+        raise ValueError(f"it comes to {len(text):,} characters; {LONGEST:,} are the most")
+    return text
 
 
 def _unknown(nodes: Any, known: set[str]) -> Iterator[tuple[str, int]]:
@@ -144,9 +169,7 @@ def _unknown(nodes: Any, known: set[str]) -> Iterator[tuple[str, int]]:
             name = getattr(node.filter_expression.var, "lookups", None)
             if name and name[0] not in known:
                 yield name[0], (node.token.lineno or 1) if node.token else 1
-        if isinstance(node, ForNode):
-            inside = known | set(node.loopvars) | {"forloop"}
-        elif isinstance(node, WithNode):
+        if isinstance(node, WithNode):
             inside = known | set(node.extra_context)
         for part in getattr(node, "child_nodelists", ()):
             yield from _unknown(getattr(node, part, None) or (), inside)

@@ -43,6 +43,10 @@ class MailKind(models.TextChoices):
     CODE = "code", "A code that you asked for"
 
 
+ALWAYS = frozenset({MailKind.ALARM, MailKind.CODE})
+"""Kinds that go out at once whatever people chose, and in our words: a code that is left out and an alarm that is played down help nobody."""
+
+
 class Mail(models.Model):
     """One mail to one person, because of one event. Written with the place that the relay has read to, sent by a worker, kept as a record."""
 
@@ -88,7 +92,7 @@ class Mail(models.Model):
 class MailText(models.Model):
     """An administrator's words for one kind of mail, as Django templates; what is empty stays ours."""
 
-    kind = models.CharField(max_length=12, choices=[choice for choice in MailKind.choices if choice[0] not in ("code", "alarm")], unique=True)
+    kind = models.CharField(max_length=12, choices=[choice for choice in MailKind.choices if choice[0] not in ALWAYS], unique=True)
     subject = models.CharField(max_length=250, blank=True)
     title = models.CharField(max_length=250, blank=True, help_text="The heading.")
     lead = models.TextField(blank=True, help_text="The first paragraph.")

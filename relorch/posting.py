@@ -10,9 +10,10 @@ from email.utils import parseaddr
 from urllib.parse import urlsplit
 
 from django.core.mail import EmailMultiAlternatives
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
+from relorch.lib import clock
 from relorch.models import Mail
 from relorch.writing_mail import Letter, absolute, base_url, letter_of
 
@@ -38,23 +39,25 @@ def post() -> int:
 
 def again(mails: QuerySet[Mail]) -> int:
     """Try once more what was given up; how many that are."""
-    return mails.filter(state=Mail.State.DEAD).update(state=Mail.State.WAITING, tries=0, next_at=_now())
+    return mails.filter(state=Mail.State.DEAD).update(state=Mail.State.WAITING, tries=0, next_at=clock.now())
 
 
 def _claim() -> list[Mail]:
     """The next mail that is due, with the others of its person's digest if it is one; nobody else takes them meanwhile."""
     with transaction.atomic():
-        rows = Mail.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=Mail.State.WAITING, next_at__lte=_now()).select_related("person")
+        rows = (
+            Mail.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=Mail.State.WAITING, next_at__lte=clock.now()).select_related("person")
+        )
         first = rows.order_by("-urgent", "next_at", "pk").first()
         if first is None:
             return []
         found = list(rows.filter(person=first.person, digest=True).order_by("pk")[:200]) if first.digest else [first]
-        Mail.objects.filter(pk__in=[mail.pk for mail in found]).update(next_at=_now() + _LEASE)
+        Mail.objects.filter(pk__in=[mail.pk for mail in found]).update(next_at=clock.now() + _LEASE)
     return found
 
 
 def _send(mails: Sequence[Mail]) -> int:
-    at = _now()
+    at = clock.now()
     letters, needless = [], []
     for mail in mails:
         try:
@@ -136,10 +139,3 @@ def _message(mail: Mail, letter: Letter) -> EmailMultiAlternatives:
 def _line(text: str) -> str:
     """One line: names of releases are user's text, and a subject with a line break would be a header."""
     return re.sub(r"\s+", " ", "".join(character if character.isprintable() else " " for character in text)).strip()[:250]
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now

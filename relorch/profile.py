@@ -18,10 +18,9 @@ from django.views.decorators.http import require_http_methods
 
 from relorch.accounts.models import User
 from relorch.audit.chain import Happening, note
-from relorch.models import MailKind
+from relorch.models import ALWAYS, MailKind
 
 MODES = (("at_once", "At once"), ("digest", "In the daily digest"), ("off", "Not at all"))
-ALWAYS = frozenset({MailKind.ALARM, MailKind.CODE})
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -28,7 +28,7 @@ from releases.models import ActivityRun, Attempt, Release
 from releases.states import LIVE, Run
 from relorch.audit.models import Event
 from relorch.lib.quiet import after_quiet, next_daily
-from relorch.models import Mail, MailKind, Relayed
+from relorch.models import ALWAYS, Mail, MailKind, Relayed
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,6 @@ TABLE: Mapping[str, tuple[MailKind, People]] = {
 """Verb of the event -> kind of mail, and who gets it. A new one is a line here."""
 
 _OF_QUESTIONS = [verb for verb, (kind, _) in TABLE.items() if kind is MailKind.SETTLED]
-URGENT = frozenset({MailKind.ALARM, MailKind.CODE})
 
 
 def relay() -> int:
@@ -225,7 +224,7 @@ def _told(event: Event) -> Told:
 
 def _mail(told: Told, kind: MailKind, person: Any, at: datetime) -> Mail | None:
     mode = (person.mail_modes or {}).get(str(kind), "at_once")
-    urgent = kind in URGENT
+    urgent = kind in ALWAYS
     if mode == "off" and not urgent:
         return None
     zone = person.zone

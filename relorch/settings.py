@@ -155,7 +155,7 @@ CELERY_BEAT_SCHEDULE = {
     "remind": {"task": "approvals.tasks.remind", "schedule": 2.0, "options": {"queue": "engine", "expires": 5}},
     "tidy": {"task": "releases.tasks.tidy", "schedule": 3600.0, "options": {"queue": "scripts", "expires": 600}},
     "pulse": {"task": "relorch.tasks.pulse", "schedule": 2.0, "args": ["engine"], "options": {"queue": "engine", "expires": 5}},
-    "pulse of scripts": {"task": "relorch.tasks.pulse", "schedule": 5.0, "args": ["scripts"], "options": {"queue": "scripts", "expires": 5}},
+    "pulse of scripts": {"task": "relorch.tasks.pulse", "schedule": 2.0, "args": ["scripts"], "options": {"queue": "scripts", "expires": 5}},
 }
 
 # People
@@ -269,7 +269,7 @@ USE_TZ = True
 TIME_ZONE = environment.zone("RELORCH_TIME_ZONE")
 globals().update(environment.mail("RELORCH_EMAIL_URL"))
 RELORCH_MAIL = bool(environment.text("RELORCH_EMAIL_URL"))
-RELORCH_MAIL_CODES = environment.flag("RELORCH_MAIL_CODES")  # people may decide from a mail with a code, without signing in
+RELORCH_MAIL_CODES = RELORCH_MAIL and environment.flag("RELORCH_MAIL_CODES")  # people may decide from a mail with a code, without signing in
 RELORCH_LOCAL_URL = environment.text("RELORCH_LOCAL_URL", "http://127.0.0.1:8000")  # where a local installation is reached; `serve` says it to its children
 if RELORCH_MAIL:
     CELERY_BEAT_SCHEDULE |= {

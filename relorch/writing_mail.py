@@ -58,8 +58,8 @@ def absolute(name: str, *args: Any) -> str:
 def letter_of(mail: Mail, at: datetime) -> Letter | None:
     """The letter of a mail, in an administrator's words where there are some; None when there is nothing to say any more."""
     letter = _letter(mail, at)
-    if letter is not None and mail_texts.has(mail.kind):
-        for part, text in mail_texts.worded(mail, _facts(mail, letter)).items():
+    if letter is not None and (row := mail_texts.of_kind(mail.kind)) is not None:
+        for part, text in mail_texts.worded(row, _facts(mail, letter)).items():
             setattr(letter, part, text)
     return letter
 
@@ -138,7 +138,7 @@ def _question(mail: Mail, release: Release, attempt: Attempt, at: datetime) -> L
         lead=lead,
         button="Review and decide" if mail.kind != MailKind.ESCALATION else "Look at it",
         url=url,
-        note=f"You decide on that page after signing in{', or with a code that is sent to you' if codes.allowed() else ''}, never from this mail.",
+        note=f"You decide on that page after signing in{', or with a code that is sent to you' if settings.RELORCH_MAIL_CODES else ''}, never from this mail.",
         due=by,
         sections=[("What changed", [since.sentence, *since.lines(MOST_LINES)])],
         why=f"You get this because you are asked to decide “{title}”. The link is yours alone and works for 72 hours, or until it is decided.",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from typing import Any
 
 from django.conf import settings
 
+from relorch.lib.canonical import canonical
+
 
 def seal(purpose: str, content: Any) -> str:
     """HMAC-SHA-256 over the canonical JSON of `content`; `purpose` keeps seals of different kinds apart."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hmac.new(settings.SECRET_KEY.encode(), f"{purpose}\n{text}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(settings.SECRET_KEY.encode(), f"{purpose}\n".encode() + canonical(content), hashlib.sha256).hexdigest()
 
 
 def is_sealed(found: str, purpose: str, content: Any) -> bool:

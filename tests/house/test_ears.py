@@ -55,6 +55,15 @@ def test_a_broker_that_is_away_makes_no_worker_deaf_but_the_clock_is_started_afr
     assert scene.passes(1, hears=True) == {}
 
 
+def test_the_time_in_which_nobody_could_look_is_nobody_s_silence() -> None:
+    scene = Scene()
+    scene.passes(10, hears=True)
+    scene.now += 600  # the machine slept, or the supervisor waited for the database
+    assert scene.passes(1) == {}
+    assert scene.passes(17) == {}
+    assert list(scene.passes(10)) == ["scripts"]
+
+
 def test_one_message_is_enough() -> None:
     scene = Scene()
     for _ in range(5):

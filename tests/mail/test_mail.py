@@ -21,6 +21,7 @@ from releases.models import Attempt
 from relorch import posting, relay
 from relorch.audit.chain import Happening, note
 from relorch.audit.models import Event
+from relorch.lib import clock
 from relorch.models import Mail, Relayed
 from tests import factories
 from tests.approvals.test_views import World, client_of, packet_in
@@ -112,7 +113,7 @@ def test_a_server_that_is_busy_is_asked_again_with_the_same_number(trap: Trap) -
 
 
 def mail_time() -> Any:
-    return posting._now() - timedelta(seconds=1)
+    return clock.now() - timedelta(seconds=1)
 
 
 def test_who_cannot_be_reached_is_given_up_with_the_reason(trap: Trap) -> None:
@@ -167,7 +168,7 @@ def test_a_failure_is_told_to_the_owners_and_a_line_break_in_a_name_is_no_header
 
 def test_quiet_hours_digest_and_off(trap: Trap) -> None:
     world = World(approval={"requires": [{"count": 1, "of": ["group:qa"]}, {"count": 1, "of": ["group:security"]}], "exclude": ["starter"], "due": "10d"})
-    now = posting._now()
+    now = clock.now()
     world.ann.quiet_from, world.ann.quiet_until = (now - timedelta(hours=1)).time(), (now + timedelta(hours=1)).time()
     world.ann.save()
     world.bob.mail_modes = {"request": "digest"}
@@ -185,7 +186,7 @@ def test_quiet_hours_digest_and_off(trap: Trap) -> None:
 
 def test_what_is_due_in_the_night_comes_in_the_night(trap: Trap) -> None:
     world = World()  # due in 24 hours
-    now = posting._now()
+    now = clock.now()
     world.ann.quiet_from, world.ann.quiet_until = (now - timedelta(hours=1)).time(), (now - timedelta(hours=2)).time()
     world.ann.save()
     mail_all()

@@ -41,6 +41,11 @@ def root() -> Any:
         ("lead", "{% load ui %}", "load"),
         ("lead", "{% debug %}", "debug"),
         ("lead", "{{ release|nosuch }}", "nosuch"),
+        ("lead", "{% for a in lead %}{% for b in lead %}x{% endfor %}{% endfor %}", "tags comment, if, spaceless, with"),
+        ("lead", "{% lorem 99999999 w %}", "lorem"),
+        ("lead", '{{ lead|ljust:"2000000000" }}', "ljust"),
+        ("lead", "{% with a=lead|add:lead %}{% with b=a|add:a %}{{ b }}{% endwith %}{% endwith %}", "add"),
+        ("lead", "{% if " + "not " * 900 + "due %}x{% endif %}", "nested too deeply"),
         ("subject", "two\nlines", "One line"),
         ("subject", "{% if not release %}x{% endif %}", "comes out empty"),
         ("lead", "x" * 4_001, "4,000"),
@@ -99,6 +104,13 @@ def test_peer_19_one_that_fails_later_falls_back_to_ours_and_is_told(trap: Trap,
     said = [finding.what for finding in examine(database_runs=True)]
     assert any("text of mails" in one for one in said), said
     assert row.error[:20] in root.get("/admin/relorch/mailtext/").content.decode().replace("&#x27;", "'")
+
+
+def test_nothing_that_is_allowed_makes_a_long_text_of_short_ones() -> None:
+    text = "{{ lead }}" * (mail_texts.PARTS["lead"] // len("{{ lead }}"))
+    assert mail_texts.problems({"lead": text}) == []
+    with pytest.raises(ValueError, match="10,000 are the most"):
+        mail_texts._rendered(mail_texts._compiled(text), dict.fromkeys(mail_texts.FACTS, "x" * 250))
 
 
 def test_django_s_own_templates_lose_nothing() -> None:

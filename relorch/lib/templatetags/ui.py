@@ -286,4 +286,4 @@ def dialog(content: str, id: str, title: str, text: str = "") -> SafeString:
 @register.simple_tag
 def mail_codes() -> bool:
     """Whether people may decide from a mail with a one-time code."""
-    return bool(settings.RELORCH_MAIL_CODES and settings.RELORCH_MAIL)
+    return bool(settings.RELORCH_MAIL_CODES)
