@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import models
 
 from processes.problems import Problem
@@ -32,7 +33,7 @@ _OPEN = {
 }
 _LINKED = """
 SELECT r.id FROM releases_release r, jsonb_array_elements(r.links) AS link
-WHERE r.root_id <> %s AND r.links <> '[]' AND link ->> 'url' ~ ('/releases/(' || %s || ')(/|$|[?#])') ORDER BY r.id
+WHERE r.root_id <> %s AND r.links <> '[]' AND starts_with(link ->> 'url', %s) AND link ->> 'url' ~ ('/releases/(' || %s || ')(/|$|[?#])') ORDER BY r.id
 """
 
 
@@ -80,13 +81,21 @@ def _refusals(work: Work, release: Release, rows: list[Release]) -> list[Problem
         until = root.finished_at + timedelta(days=settings.RELORCH_RETENTION)
         if until > work.at:
             found.append(Problem("tracked", f"It is kept until {until:%d %b %Y}, {settings.RELORCH_RETENTION} days after its end (RELORCH_RETENTION)."))
-    work.cursor.execute(_LINKED, (release.root_id, "|".join(str(row.pk) for row in rows)))
-    linked = sorted({f"R-{pk}" for (pk,) in work.cursor.fetchall()}, key=lambda name: int(name[2:]))
-    if linked:
-        more = f" and {len(linked) - MOST_NAMED} more" if len(linked) > MOST_NAMED else ""
-        links = "links" if len(linked) == 1 else "link"
-        found.append(Problem("referenced", f"{', '.join(linked[:MOST_NAMED])}{more} {links} to it: take the link away there."))
+    work.cursor.execute(_LINKED, (release.root_id, settings.RELORCH_BASE_URL, "|".join(str(row.pk) for row in rows)))
+    if linked := {pk for (pk,) in work.cursor.fetchall()}:
+        found.append(Problem("referenced", f"{_named(linked, work.actor)} {'links' if len(linked) == 1 else 'link'} to it: take the link away there."))
     return found
+
+
+def _named(linked: set[int], actor: Actor) -> str:
+    """These releases, as far as the actor may see them; the others by how many they are."""
+    reader = get_user_model().objects.filter(pk=actor.id).first()
+    shown = sorted(Release.objects.visible_to(reader).filter(pk__in=linked).values_list("pk", flat=True)) if reader else []
+    hidden = len(linked) - len(shown)
+    said = [f"R-{pk}" for pk in shown[:MOST_NAMED]]
+    said += [f"{len(shown) - MOST_NAMED} more"] if len(shown) > MOST_NAMED else []
+    said += [f"{hidden} release{'s' if hidden > 1 else ''} that you cannot see"] if hidden else []
+    return ", ".join(said)
 
 
 @cache

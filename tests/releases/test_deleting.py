@@ -83,6 +83,20 @@ def test_everything_that_speaks_against_it_is_said_at_once() -> None:
     assert codes(live.pk) == ["open"]
 
 
+def test_who_links_to_it_is_named_as_far_as_the_reader_sees_it_and_other_sites_do_not_count(settings: Any) -> None:
+    settings.RELORCH_BASE_URL = "https://release.example.com"
+    wanted, linking = over(), over()
+    for url in (f"https://github.com/x/y/releases/{wanted.pk}", f"https://other.example.com/releases/{wanted.pk}/"):
+        Release.objects.filter(pk=linking.pk).update(links=[{"url": url}])
+        deleting.delete(release=wanted.pk, actor=actor(), reason="no need", preview=True)
+    Release.objects.filter(pk=linking.pk).update(links=[{"url": f"https://release.example.com/releases/{wanted.pk}/"}])
+    stranger, root = factories.person("stranger"), factories.person("root", is_superuser=True)
+    for person, said in ((stranger, "1 release that you cannot see links to it"), (root, f"R-{linking.pk} links to it")):
+        with pytest.raises(Conflict) as refused:
+            deleting.delete(release=wanted.pk, actor=deleting.Actor(person.pk, person.email, "page"), reason="no need")
+        assert said in refused.value.message
+
+
 def test_the_retention_is_a_setting(settings: Any) -> None:
     release = over(days=3)
     settings.RELORCH_RETENTION = 2
