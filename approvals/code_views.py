@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 from approvals import codes, links, signing
 from approvals.forms import DecisionForm
 from approvals.link_views import COOKIE
-from approvals.models import MailCode, SignOff
+from approvals.models import LinkToken, MailCode, SignOff
 from approvals.pages import Question
 from releases.engine import Actor
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
@@ -30,7 +30,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     """Say one's own address and have a code sent: a scanner that sends every form does not know it, and so changes nothing."""
     _only_where_allowed()
     if request.method == "POST":
-        link = links.found(request.COOKIES.get(COOKIE, ""))
+        link = _link(request)
         if link is not None:
             codes.ask(link, request.POST.get("address", ""))
         return HttpResponseRedirect(reverse("approvals:code_enter"))
@@ -43,7 +43,7 @@ def enter(request: HttpRequest) -> HttpResponse:
     """Type it."""
     _only_where_allowed()
     if request.method == "POST":
-        link = links.found(request.COOKIES.get(COOKIE, ""))
+        link = _link(request)
         code = codes.opened(link, request.POST.get("code", "")) if link is not None else None
         if code is not None:
             request.session[OPENED] = code.pk
@@ -58,10 +58,19 @@ def decide(request: HttpRequest) -> HttpResponse:
     """The one question, and the one decision. Whether the person may is asked afresh with each request (A-09)."""
     _only_where_allowed()
     code = codes.still_good(request.session.get(OPENED))
-    if code is None:
+    if code is None or (request.user.is_authenticated and request.user.pk != code.person_id):
         request.session.pop(OPENED, None)
         return render(request, "approvals/code.html", {"step": "enter", "over": True}, status=403)
     return _decided(request, code) if request.method == "POST" else _page(request, code)
+
+
+def _link(request: HttpRequest) -> LinkToken | None:
+    """The link that led here. Whoever is signed in as somebody else gets no further with it than on its own page (S20)."""
+    link = links.found(request.COOKIES.get(COOKIE, ""))
+    if link is not None and request.user.is_authenticated and link.person_id != request.user.pk:
+        links.opened_by_another(link, request.user)
+        raise Http404
+    return link
 
 
 def _decided(request: HttpRequest, code: MailCode) -> HttpResponse:

@@ -130,12 +130,17 @@ def _edit(request: HttpRequest, process: Process, row: InputSet | None) -> HttpR
         if names.is_valid() and not problems:
             try:
                 said = names.cleaned_data
-                saved = input_sets.save(process, actor=request.user, name=said["name"], description=said["description"], values=values, input_set=row)
+                seen = request.POST.get("seen", "") if row else None
+                saved = input_sets.save(
+                    process, actor=request.user, name=said["name"], description=said["description"], values=values, input_set=row, seen=seen
+                )
             except Invalid as refused:
                 form.refuse(list(refused.problems), "/values/")
             except Conflict as taken:
-                names.add_error("name", taken.message)
+                names.add_error("name" if taken.code == "input_set_exists" else None, taken.message)
                 status = 409
+                if row:
+                    row.refresh_from_db()
             else:
                 messages.success(request, f"The input set {saved.name} is saved. Releases that were started with it keep their values.")
                 return HttpResponseRedirect(reverse("processes:set", args=[process.identifier, saved.pk]))
@@ -144,6 +149,7 @@ def _edit(request: HttpRequest, process: Process, row: InputSet | None) -> HttpR
             form.fields[name].help_text = "Kept; fill in only to use another one"
     context = around(request, process, "sets") | {
         "row": row,
+        "seen": input_sets.state_of(row) if row else "",
         "names": names,
         "form": form,
         "may_change": _may_change(request, process),

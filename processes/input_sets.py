@@ -32,24 +32,39 @@ def asked_by(processes: Iterable[Process]) -> dict[int, Asked]:
 
 
 def save(
-    process: Process, *, actor: Any, name: str, values: Mapping[str, Any], description: str = "", input_set: InputSet | None = None, door: str = "page"
+    process: Process,
+    *,
+    actor: Any,
+    name: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    description: str | None = None,
+    input_set: InputSet | None = None,
+    seen: str | None = None,
+    door: str = "page",
 ) -> InputSet:
-    """A new input set, or the new content of this one. Not every input needs a value; each that has one is checked, and null is none.
+    """A new input set, or the new content of this one; what is not given stays. Not every input needs a value; each that has one is checked, and null is none.
 
-    Raises Invalid with every problem (places under `/values`), Conflict (the name is taken).
+    `seen` is what `state_of` said of the row that was looked at. Raises Invalid with every problem (places under `/values`), Conflict (the name is taken, or
+    somebody saved meanwhile).
     """
-    name = name.strip()
     specs, _ = asked_by([process])[process.pk]
-    kept = input_set.values if input_set else {}
-    plain, problems = _checked(specs, {key: value for key, value in values.items() if value is not None}, kept)
-    if not name:
-        problems.append(Problem("required", "An input set needs a name.", "/name"))
-    if errors(problems):
-        raise Invalid("invalid", "The values do not fit.", problems)
     try:
         with transaction.atomic():
-            row = input_set or InputSet(process=process)
-            row.name, row.description, row.updated_by, row.updated_at = name, description, actor, Now()
+            # what is kept is read under the lock: another save, or new keys for its secrets, may have come between
+            row = InputSet.objects.select_for_update(of=("self",)).get(pk=input_set.pk) if input_set else InputSet(process=process)
+            if seen is not None and seen != state_of(row):
+                by = row.updated_by.display_name if row.updated_by else "Somebody"
+                raise Conflict("changed", f"{by} has saved this input set since you opened it. Saving again replaces that.", state="changed")
+            kept = row.values if input_set else {}
+            wanted = secrets.hide(kept) if values is None else values
+            plain, problems = _checked(specs, {key: value for key, value in wanted.items() if value is not None}, kept)
+            name = row.name if name is None else name.strip()
+            if not name:
+                problems.append(Problem("required", "An input set needs a name.", "/name"))
+            if errors(problems):
+                raise Invalid("invalid", "The values do not fit.", problems)
+            row.name, row.updated_by, row.updated_at = name, actor, Now()
+            row.description = row.description if description is None else description
             if input_set is None:
                 row.save()  # for its number, to which its secrets are bound
             row.values = {key: _sealed(row, key, specs[key], value, kept) for key, value in plain.items()}
@@ -60,6 +75,11 @@ def save(
     except IntegrityError as error:
         raise Conflict("input_set_exists", f"“{process}” has an input set of the name “{name}” already.", state="exists") from error
     return row
+
+
+def state_of(input_set: InputSet) -> str:
+    """What tells one state of an input set from another."""
+    return input_set.updated_at.isoformat() if input_set.pk else ""
 
 
 def delete(input_set: InputSet, *, actor: Any, door: str = "page") -> None:

@@ -14,7 +14,6 @@ from processes import input_sets
 from processes.access import Permission, may
 from processes.models import InputSet, Process
 from processes.serializers import InputSetPatchShape, InputSetShape, InputSetWriteShape
-from relorch.lib import secrets
 from relorch.lib.rest import Resources, allow, found
 
 
@@ -54,8 +53,7 @@ class InputSets(Resources):
         self._allow(input_set.process)
         body = InputSetPatchShape(data=request.data)
         body.is_valid(raise_exception=True)
-        kept = {"name": input_set.name, "description": input_set.description, "values": secrets.hide(input_set.values)}
-        saved = input_sets.save(input_set.process, actor=request.user, input_set=input_set, door="api", **(kept | body.validated_data))
+        saved = input_sets.save(input_set.process, actor=request.user, input_set=input_set, door="api", **body.validated_data)
         return Response(self._shown([saved])[0])
 
     @extend_schema(operation_id="input_sets_destroy", responses={204: None})

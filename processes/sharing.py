@@ -20,7 +20,7 @@ from processes.drafts import document_of
 from processes.editing import draft_locked, record, replace
 from processes.models import Process, ProcessGroupPermission, ProcessUserPermission
 from processes.problems import Problem, did_you_mean
-from relorch.lib.errors import Invalid
+from relorch.lib.errors import Conflict, Invalid
 
 WORDS = {Permission.VIEW: "view"} | {item: str(item) for item in Permission if item is not Permission.VIEW}
 """How pages and the API call a permission."""
@@ -72,15 +72,16 @@ def give(
     actor: Any,
     permissions: Iterable[str] | None = None,
     more: bool = False,
+    shown: Iterable[str] | None = None,
     owner: bool | None = None,
     reason: str = "",
     door: str = "page",
 ) -> Process:
     """From now on this person or group (`user:<e-mail>`, `group:<name>`) has just these permissions, and is an owner or not; None leaves either as it is.
-    With `more` the permissions are added to what they have.
+    With `more` the permissions are added to what they have; `shown` are those that the actor saw.
 
-    Raises Invalid with every problem (places `/who`, `/permissions/…`, `/owners`), Conflict (an archived process keeps its owners). That the actor owns
-    the process is the caller's to ask.
+    Raises Invalid with every problem (places `/who`, `/permissions/…`, `/owners`), Conflict (an archived process keeps its owners; it is
+    not what was shown any more). That the actor owns the process is the caller's to ask.
     """
     holder, wanted, problems = _read(who, permissions)
     with transaction.atomic():
@@ -88,6 +89,8 @@ def give(
         if holder is None and owner is False and not permissions and who in locked.owners:
             return _own(locked, who, False, actor=actor, reason=reason, door=door)  # named in the file, and not here any more
         before = _held(locked, holder) if holder else frozenset()
+        if shown is not None and {*shown} != {*_words(before)}:
+            raise Conflict("changed", f"Somebody has changed what {who.partition(':')[2]} may do since you looked. This is how it is now.", state="changed")
         wanted = wanted | before if more and wanted is not None else wanted
         if wanted is not None and Permission.OVERRIDE in wanted ^ before and actor is not None and not actor.is_superuser:
             problems.append(Problem("only_administrators", "Only an administrator gives or takes override: owning does not imply it.", "/permissions"))

@@ -42,10 +42,15 @@ def people(request: HttpRequest, id: str) -> HttpResponse:
     who, permissions = _who(request.POST.get("who", "")), request.POST.getlist("permission")
     whole = "owner_shown" in request.POST  # a row that was shown is sent back as it is to be; to give more takes nothing away
     owner = True if request.POST.get("owner") == "1" else False if whole else None
+    shown = request.POST["shown"].split() if "shown" in request.POST else None
     try:
-        sharing.give(process, who, permissions=permissions, more=not whole, owner=owner, reason=request.POST.get("reason", "").strip(), actor=request.user)
+        sharing.give(
+            process, who, permissions=permissions, more=not whole, shown=shown, owner=owner, reason=request.POST.get("reason", "").strip(), actor=request.user
+        )
     except (Invalid, Conflict) as refused:
         said = [problem.message for problem in getattr(refused, "problems", ())] or [refused.message]
+        if refused.code == "changed":
+            return _page(request, process, refused=said, status=refused.status)
         return _page(request, process, refused=said, typed={"who": who, "permissions": permissions, "owner": owner}, status=refused.status)
     messages.success(request, f"What {who.partition(':')[2]} may do in {process} is saved.")
     still = Process.objects.visible_to(request.user).filter(pk=process.pk).exists()

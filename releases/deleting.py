@@ -89,7 +89,7 @@ def _refusals(work: Work, release: Release, rows: list[Release]) -> list[Problem
 
 def _named(linked: set[int], actor: Actor) -> str:
     """These releases, as far as the actor may see them; the others by how many they are."""
-    reader = get_user_model().objects.filter(pk=actor.id).first()
+    reader = get_user_model().objects.filter(pk=actor.id or 0).first()
     shown = sorted(Release.objects.visible_to(reader).filter(pk__in=linked).values_list("pk", flat=True)) if reader else []
     hidden = len(linked) - len(shown)
     said = [f"R-{pk}" for pk in shown[:MOST_NAMED]]

@@ -102,6 +102,17 @@ def test_a_link_decides_once_whichever_code_is_typed_where(trap: Trap, settings:
     assert SignOff.objects.get().decision == "approve"
 
 
+def test_a_10_who_is_signed_in_as_another_gets_nowhere_with_a_forwarded_link(trap: Trap, settings: Any) -> None:
+    scene = Scene(trap, settings)
+    scene.asks()
+    code = scene.code()
+    scene.client.force_login(factories.person("nosy"))
+    assert scene.types(code).status_code == scene.client.post("/a/code/", {"address": "bob@example.com"}).status_code == 404
+    assert [event.actor.email for event in Event.objects.filter(verb="link.refused")] == ["nosy@example.com"] * 2
+    assert scene.decides().status_code == 403
+    assert not SignOff.objects.exists()
+
+
 @pytest.mark.parametrize("typed", ["é", "１２３４５６７８", "\N{FACE WITH TEARS OF JOY}" * 8])
 def test_what_is_no_code_is_just_wrong(trap: Trap, settings: Any, typed: str) -> None:
     scene = Scene(trap, settings)

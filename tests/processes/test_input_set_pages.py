@@ -46,8 +46,15 @@ def test_one_is_made_changed_copied_and_deleted(client: Client, owner: User) -> 
     assert "version is required" in html
     assert "swordfish" not in html
     assert "incomplete" in client.get(LIST).content.decode()
-    assert client.post(page, typed | {"value-version": "1.0", "value-api_key": "", "value-loud": "on", "value-flags": ""}).status_code == 302
+    changed = typed | {"value-version": "1.0", "value-api_key": "", "value-loud": "on", "value-flags": ""}
+    assert client.post(page, changed).status_code == 409, "who does not say what they saw has seen nothing"
+    assert client.post(page, changed | {"seen": input_sets.state_of(row)}).status_code == 302
+    late = client.post(page, typed | {"value-count": "7", "seen": input_sets.state_of(row)})
+    assert late.status_code == 409
+    assert "has saved this input set since you opened it" in late.content.decode()
+    assert 'value="7"' in late.content.decode(), "what was typed stays"
     row.refresh_from_db()
+    assert f'name="seen" value="{input_sets.state_of(row)}"' in late.content.decode()
     assert factories.opened(row) == {"version": "1.0", "count": 3, "loud": True, "api_key": "swordfish"}, "a secret left empty is kept"
     assert "incomplete" not in client.get("/processes/input-sets/").content.decode()
     html = client.get(page).content.decode()

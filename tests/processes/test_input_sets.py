@@ -122,6 +122,15 @@ def test_the_newest_version_decides_what_is_asked(as_owner: Api, process: Proces
     problem(as_owner.post("input_sets/", {"process": "standard", "name": "y", "values": {"other": "eu"}}), 422, "invalid")
 
 
+def test_what_is_not_given_stays_as_it_is_now(process: Process, owner: User) -> None:
+    seen = input_sets.save(process, actor=owner, name="Europe", values={"api_key": "swordfish", "region": "eu"})
+    stale = InputSet.objects.get(pk=seen.pk)
+    input_sets.save(process, actor=owner, values={"api_key": "other", "region": "us"}, input_set=seen)
+    input_sets.save(process, actor=owner, name="World", input_set=stale)
+    row = InputSet.objects.get()
+    assert (row.name, factories.opened(row)) == ("World", {"api_key": "other", "region": "us"})
+
+
 def test_a_secret_goes_only_where_it_stays_one(process: Process, owner: User) -> None:
     row = input_sets.save(process, actor=owner, name="Europe", values={"api_key": "swordfish", "region": "eu"})
     Process.objects.filter(pk=process.pk).update(inputs=INPUTS | {"api_key": {"type": "string"}})

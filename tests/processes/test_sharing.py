@@ -240,7 +240,11 @@ def test_the_page_shows_everybody_who_sees_the_process_and_changes_only_for_owne
     assert client.post(PAGE, {"who": "sam@example.com", "permission": ["view"]}, follow=True).status_code == 200
     assert client.post(PAGE, {"who": "user: Sam@example.com ", "permission": ["start"]}, follow=True).status_code == 200
     assert held_by(sam, process) == {Permission.VIEW, Permission.START}, "giving more takes nothing away"
-    client.post(PAGE, {"who": SAM, "permission": ["start"], "owner_shown": "1"})
+    late = client.post(PAGE, {"who": SAM, "permission": ["view", "start", "publish"], "owner_shown": "1", "shown": "view start operate"})
+    assert (late.status_code, "since you looked" in late.content.decode()) == (409, True), "operate was taken away meanwhile, and does not come back"
+    assert held_by(sam, process) == {Permission.VIEW, Permission.START}
+    assert 'name="shown" value="view start"' in late.content.decode()
+    client.post(PAGE, {"who": SAM, "permission": ["start"], "owner_shown": "1", "shown": "view start"})
     assert held_by(sam, process) == {Permission.START}, "a row that was shown is as it is sent"
     client.post(PAGE, {"who": TOM, "permission": [], "owner": "1", "owner_shown": "1"})
     assert held_by(teammate, Process.objects.get()) == OWNING
