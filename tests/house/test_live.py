@@ -132,8 +132,8 @@ def test_two_hundred_pages_hear_of_a_change_and_end_when_the_process_does(releas
         assert not any(reader.heard for reader in readers)  # nothing changed
         changed = time.monotonic()
         await asyncio.to_thread(hold, release)
-        await until(lambda: all(reader.heard for reader in readers))
-        assert "release" in readers[0].topics()
+        # a look between two commits may bring the inbox first, and the release with the next
+        await until(lambda: all("release" in reader.topics() for reader in readers[:-1]) and bool(readers[-1].heard))
         assert readers[-1].topics() == {"list"}
         assert max(reader.heard[0][0] for reader in readers) - changed < 3  # measured in bench; here only that no slow poll brought it
         assert readers[0].headers[b"content-type"] == b"text/event-stream"
