@@ -19,7 +19,7 @@ def described(role: str, home: Path) -> dict[str, Any]:
         found = environment.database(name, environment.text(name))
     else:
         found = environment.database("DATABASE_URL", url)
-    options = found["OPTIONS"] | {"application_name": f"relorch {role}", "connect_timeout": 5, "options": environment.time_outs(role)}
+    options = found["OPTIONS"] | {"application_name": f"relorch {role}", "connect_timeout": 5, "options": environment.manners(role)}
     return found | {
         "ENGINE": "django.db.backends.postgresql",
         "ATOMIC_REQUESTS": False,

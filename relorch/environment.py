@@ -122,10 +122,11 @@ def database(name: str, value: str) -> dict[str, Any]:
     }
 
 
-def time_outs(role: str) -> str:
-    """libpq's `options`: no statement, lock or forgotten transaction holds others for ever. The owner migrates, which may take long."""
+def manners(role: str) -> str:
+    """libpq's `options`: no statement, lock or forgotten transaction holds others for ever (the owner migrates, which may take long), and no statement is
+    compiled first: that takes seconds where the planner fears much, and ours are answered in milliseconds."""
     seconds = {"lock_timeout": 10, "statement_timeout": 0 if role == "owner" else 30, "idle_in_transaction_session_timeout": 60}
-    return " ".join(f"-c {name}={value}s" for name, value in seconds.items())
+    return " ".join([*(f"-c {name}={value}s" for name, value in seconds.items()), "-c jit=off"])
 
 
 def broker(name: str, default: str) -> str:

@@ -32,7 +32,6 @@ _SETTINGS = {
     "log_line_prefix": "'%m [%p] '",
     "timezone": "'UTC'",
     "log_timezone": "'UTC'",
-    "jit": "off",
 }
 
 

@@ -13,7 +13,7 @@ from django.db import connection
 
 from approvals import signing
 from processes.models import Process
-from releases import draining, evaluating, operating, planning, sweep
+from releases import deleting, draining, evaluating, operating, planning, sweep
 from releases.engine import Actor
 from releases.models import ActivityRun, Attempt, Release
 from relorch.accounts.models import User
@@ -32,7 +32,7 @@ def effect(key: str, path: Path, *depends_on: str, takes: float = 0, **keys: Any
 
 
 def prepare(path: Path) -> None:
-    """The processes and the person; and a release whose worker was lost in the middle of its effect."""
+    """The processes and the person; a release whose worker was lost in the middle of its effect, and one that was over long ago."""
     User.objects.create_user("ann@example.com", "a long password", name="Ann")
     below = blueprint(noop("within"), manual("asked_within", "within", of=ANN))
     published(below)
@@ -48,6 +48,10 @@ def prepare(path: Path) -> None:
     published(blueprint(first, second, id="whole"))
     published(blueprint(effect("slow", path, takes=1.5), manual("never", "slow"), id="aborted"))
     published(blueprint(effect("lost", path), id="lost"))
+    published(blueprint(manual("never", of=ANN), id="old"))
+    old = start("old")
+    operating.abort(release=old.pk, actor=Actor(None, "ann@example.com", "page"), reason="enough")
+    Release.objects.filter(pk=old.pk).update(started_at="2020-01-01T00:00:00Z", finished_at="2020-01-01T00:00:00Z")
     lost = start("lost")
     with connection.cursor() as cursor:
         cursor.execute(
@@ -65,7 +69,7 @@ def start(process: str) -> Release:
 
 
 def live(seconds: float = 60) -> None:
-    """Start what is not there, and work and decide until all is over. Raises TimeoutError."""
+    """Start what is not there, and work and decide until all is over; then what was over before is deleted. Raises TimeoutError."""
     until = time.monotonic() + seconds
     roots = {name: Release.objects.filter(process__identifier=name, parent_run=None).first() or start(name) for name in ("whole", "aborted", "lost")}
     while Release.objects.exclude(state__in=OVER).exists():
@@ -78,6 +82,9 @@ def live(seconds: float = 60) -> None:
             evaluating.settle(root.pk)
         decide()
         time.sleep(0.02)
+    ann = User.objects.get(email="ann@example.com")
+    for old in Release.objects.filter(process__identifier="old"):
+        deleting.delete(release=old.pk, actor=Actor(ann.pk, ann.email, "page"), reason="nobody needs it")
 
 
 def decide() -> None:

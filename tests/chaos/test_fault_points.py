@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from releases.models import ActivityRun, Attempt, Release
+from relorch.audit import chain
+from relorch.audit.models import Event
 from tests.chaos import life
 from tests.chaos.forks import ROOT, Forks
 from tests.releases import invariants
@@ -19,9 +21,9 @@ pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
 
 POINTS = (
     "abort.attempts_ended", "asked.written", "audit.before", "audit.chained", "audit.written", "begin.phases_written", "child.written", "claim.before",
-    "claim.written", "count_down.before", "doorbell.before", "effect.after", "effect.before", "evaluated", "exchange.before_commit", "exchange.committed",
-    "exchange.ends_written", "exchange.locked", "exchange.settled", "exchange.waits_written", "lease.renewed", "lost.written", "phases.closed",
-    "phases.decided", "queue.before", "queue.written", "release.ended", "retry.before", "skip.written", "sweep.answered", "sweep.begun", "verb.before_commit",
+    "claim.written", "count_down.before", "delete.dependents_gone", "doorbell.before", "effect.after", "effect.before", "evaluated",
+    "exchange.before_commit", "exchange.committed", "exchange.ends_written", "exchange.locked", "exchange.settled", "exchange.waits_written",
+    "lease.renewed", "lost.written", "phases.closed", "phases.decided", "queue.before", "queue.written", "release.ended", "retry.before", "skip.written", "sweep.answered", "sweep.begun", "verb.before_commit",
     "verb.committed", "verb.done", "verb.locked", "verdict.reached", "vote.written",
 )  # fmt: skip
 
@@ -55,6 +57,8 @@ def effects(tmp_path: Path) -> Path:
 def ends_right(path: Path) -> None:
     """Every release at its end, every effect there, each under one key; whatever ran twice was lost in between."""
     assert invariants.broken() == {}
+    (deleted,) = Event.objects.filter(verb="release.deleted")
+    assert chain.verify(deleted.stream).broken_at is None
     ends = dict(Release.objects.filter(parent_run=None).values_list("process__identifier", "state"))
     assert ends == {"whole": "partially_succeeded", "aborted": "aborted", "lost": "succeeded"}
     lines = [line.split() for line in path.read_text().splitlines()]

@@ -129,3 +129,11 @@ def test_crossed_fields_are_refused(application: Any) -> None:
     signing.sign_off(release=signed.pk, activity="signed", person=ann, actor=Actor(ann.pk, ann.email, "page"), decision="approve", comment="yes")
     assert len(CROSSED) >= 20
     assert [what for what, statement in CROSSED.items() if not refused(application, statement)] == []
+
+
+def test_each_connection_has_its_limits_and_compiles_nothing() -> None:
+    """As the owner, whose statements alone may take long; what the list of releases asks took a minute to be compiled on a server that does so."""
+    with connection.cursor() as cursor:
+        for setting, expected in (("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "1min"), ("jit", "off")):
+            cursor.execute(f"SHOW {setting}")
+            assert cursor.fetchone() == (expected,), setting
