@@ -23,8 +23,8 @@ POINTS = (
     "abort.attempts_ended", "asked.written", "audit.before", "audit.chained", "audit.written", "begin.phases_written", "child.written", "claim.before",
     "claim.written", "count_down.before", "delete.dependents_gone", "doorbell.before", "effect.after", "effect.before", "evaluated",
     "exchange.before_commit", "exchange.committed", "exchange.ends_written", "exchange.locked", "exchange.settled", "exchange.waits_written",
-    "lease.renewed", "lost.written", "phases.closed", "phases.decided", "queue.before", "queue.written", "release.ended", "retry.before", "skip.written", "sweep.answered", "sweep.begun", "verb.before_commit",
-    "verb.committed", "verb.done", "verb.locked", "verdict.reached", "vote.written",
+    "lease.renewed", "lost.written", "phases.closed", "phases.decided", "queue.before", "queue.written", "release.ended", "retry.before", "skip.written",
+    "sweep.answered", "sweep.begun", "verb.before_commit", "verb.committed", "verb.done", "verb.locked", "verdict.reached", "vote.written",
 )  # fmt: skip
 
 
