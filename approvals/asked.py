@@ -8,18 +8,25 @@ from releases.models import Attempt, Release
 from releases.states import Run
 from releases.values import of_json
 from relorch.lib.errors import Conflict
+from relorch.lib.prepared import Prepared
 
 
 def newest(release: int, activity: str) -> Attempt | None:
     """The newest attempt of a manual activity, with what its case reads; None when nobody was ever asked."""
-    return (
+    return next(iter(_NEWEST(release=release, activity=activity)), None)
+
+
+_NEWEST = Prepared(
+    lambda release, activity: (
         Attempt.objects.select_related("run__release__version", "run__release__starter", "run__release__process")
         .defer("run__release__version__document", "run__release__outputs", "run__release__pins")
         .filter(run__release_id=release, run__key=activity, run__type="manual")
         .exclude(state=Run.WAITING, asked_at=None)  # it waits for a lock: nobody is asked yet
-        .order_by("-number")
-        .first()
-    )
+        .order_by("-number")[:1]
+    ),
+    release=-1,
+    activity="\n",
+)
 
 
 def the_one_waiting(work: Work, before: Attempt | None, release: int, activity: str) -> Attempt:

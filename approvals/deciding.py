@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from approvals.delegations import pairs_for
+from django.db.models import QuerySet
+
+from approvals.delegations import pairs_on
 from approvals.models import SignOff
 from processes.blueprint import Approval
 from processes.quorum import Answer, Line, Rule, Verdict, Vote, best_entitlement, may_decide, verdict
@@ -14,6 +16,7 @@ from processes.standing_in import stand_ins_of, stands_in_for
 from releases.access import starters_of
 from releases.flows import compiled
 from releases.models import Attempt, Release, RunPerson
+from relorch.lib.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,13 @@ def approval_of(attempt: Attempt) -> Approval:
 def case_of(attempt: Attempt, votes: Sequence[SignOff] | None = None) -> Case:
     """The case as it stands: lines with the members their groups have now, exclusions, votes on the packet that holds."""
     approval = approval_of(attempt)
-    pairs = pairs_for([attempt])[attempt.pk]
     asked = (attempt.request or {}).get("lines") or []
+    pairs = pairs_on(attempt)
     members: list[set[str]] = [set() for _ in asked]
-    for line, email in _deciders(attempt.run_id):
+    for line, email in _DECIDERS(run=attempt.run_id):
         if line < len(members):
             members[line].add(email)
-    cast = list(attempt.sign_offs.select_related("person", "for_person")) if votes is None else list(votes)
+    cast = votes_on(attempt) if votes is None else list(votes)
     rule = Rule(
         lines=tuple(Line(count=int(said["count"]), of=frozenset(members[n])) for n, said in enumerate(asked)),
         order=approval.order,
@@ -94,12 +97,26 @@ def _stands(vote: SignOff, pairs: Collection[tuple[str, str]]) -> bool:
     return vote.person.is_active and vote.for_person.email in stands_in_for(pairs, vote.person.email)
 
 
-def _deciders(run_id: int) -> list[tuple[int, str]]:
-    people = RunPerson.objects.filter(run_id=run_id, role=RunPerson.DECIDER)
-    return [
-        *people.filter(user__is_active=True).values_list("line", "user__email"),
-        *people.filter(group__user__is_active=True).values_list("line", "group__user__email"),
-    ]
+def votes_on(attempt: Attempt) -> list[SignOff]:
+    """The votes on it, in their order, with what `votes_in` and a verdict read."""
+    return _VOTES(attempt=attempt.pk)
+
+
+_VOTES = Prepared(
+    lambda attempt: SignOff.objects.filter(attempt=attempt).select_related("person", "for_person", "packet").defer("packet__content"),
+    attempt=-1,
+)
+
+
+def _by_user(run: int) -> QuerySet[RunPerson, tuple[int, str]]:
+    return RunPerson.objects.filter(run_id=run, role=RunPerson.DECIDER, user__is_active=True).values_list("line", "user__email")
+
+
+def _by_group(run: int) -> QuerySet[RunPerson, tuple[int, str]]:
+    return RunPerson.objects.filter(run_id=run, role=RunPerson.DECIDER, group__user__is_active=True).values_list("line", "group__user__email")
+
+
+_DECIDERS = Prepared(lambda run: _by_user(run).union(_by_group(run), all=True), run=-1)
 
 
 def excluded(attempt: Attempt, approval: Approval) -> set[str]:

@@ -11,6 +11,7 @@ from approvals.models import Delegation
 from processes.standing_in import LONGEST_CHAIN
 from releases.models import Attempt
 from releases.standins import StandIn
+from relorch.lib.prepared import Prepared
 
 
 def pairs_for(attempts: Iterable[Attempt]) -> dict[int, frozenset[tuple[str, str]]]:
@@ -22,6 +23,20 @@ def pairs_for(attempts: Iterable[Attempt]) -> dict[int, frozenset[tuple[str, str
         )
         for attempt in attempts
     }
+
+
+def pairs_on(attempt: Attempt) -> frozenset[tuple[str, str]]:
+    """The delegations that hold on this one question now, as (from, to) e-mail addresses."""
+    return frozenset(_ON_ONE(process=attempt.run.release.process_id, run=attempt.run_id))
+
+
+_ON_ONE = Prepared(
+    lambda process, run: (
+        Delegation.objects.holding().filter(Q(process=None) | Q(process=process), Q(run=None) | Q(run=run)).values_list("person__email", "delegate__email")
+    ),
+    process=-1,
+    run=-2,
+)
 
 
 def pairs_in_process(process: int) -> frozenset[tuple[str, str]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from approvals.models import Packet
+from approvals.models import Packet, SignOff
 from releases.asking import hash_of
 from releases.models import Attempt, Task
 from relorch.audit.chain import instant
@@ -52,9 +52,10 @@ def current_hash(attempt: Attempt) -> str:
     return hash_of(content_of(attempt))
 
 
-def stored(attempt: Attempt, at: datetime) -> Packet:
-    """The packet as it is now, kept with the first vote on it."""
+def stored(attempt: Attempt, at: datetime, votes: Sequence[SignOff]) -> Packet:
+    """The packet as it is now, kept with the first vote on it; `votes` are all there are."""
     content = content_of(attempt)
     digest = hash_of(content)
     # under the tree's lock nobody else writes one: no savepoints
-    return Packet.objects.filter(attempt=attempt, hash=digest).first() or Packet.objects.create(attempt=attempt, hash=digest, content=content, created_at=at)
+    known = Packet.objects.filter(attempt=attempt, hash=digest).first() if votes else None
+    return known or Packet.objects.create(attempt=attempt, hash=digest, content=content, created_at=at)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 
 from approvals import signing
 from approvals.asked import newest, still_open, the_one_waiting
-from approvals.deciding import Case, case_of
+from approvals.deciding import Case, case_of, votes_on
 from approvals.packets import LINES_BEFORE
 from approvals.people import still_asked
 from processes.problems import Problem, pointer
@@ -55,7 +55,7 @@ def reassign(*, release: int, activity: str, actor: Actor, reason: str, owners: 
         if before - after:
             work.say("sign_off.not_needed", release, activity, reason=reason, because="reassigned", attempt=attempt.number, to=sorted(before - after))
         # somebody who is asked now may have voted before: their vote was kept and fills a place from now on
-        signing.take_verdict(work, attempt, now, reason)
+        signing.take_verdict(work, attempt, now, votes_on(attempt), reason)
     return work.moves
 
 

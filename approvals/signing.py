@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 
 from approvals import filling, packets, signatures
 from approvals.asked import newest, still_open, the_one_waiting
-from approvals.deciding import Case, approval_of, case_of, votes_in
+from approvals.deciding import Case, approval_of, case_of, votes_in, votes_on
 from approvals.filling import Filled
 from approvals.models import SignOff
 from processes.problems import Problem
@@ -83,7 +83,8 @@ def sign_off(
     filled, problems = _checked(before, decision, comment, fields, form=form)
     with locked(release, actor=actor) as work:
         attempt = the_one_waiting(work, before, release, activity)
-        case = case_of(attempt)
+        votes = votes_on(attempt)
+        case = case_of(attempt, votes)
         answer, through = _entitled(case, person, behalf, by_token=by_token)
         still_open(work, attempt)
         _confirmed(case, person, proof)
@@ -99,10 +100,11 @@ def sign_off(
             if proof is not None and proof.evidence:
                 raise Conflict("packet_changed", "Save the form first, then sign what you saved.", state=Run.WAITING)
             filling.write(work, attempt, filled)
-        stored = packets.stored(attempt, work.at)
+            votes = votes_on(attempt)  # those on what the form was are stale now
+        stored = packets.stored(attempt, work.at, votes)
         for_person = get_user_model().objects.get(email=through) if through else None
         vote, is_first = _cast(
-            attempt, person, for_person=for_person, packet=stored, decision=decision, comment=comment, door=actor.door, address=address, at=work.at
+            attempt, votes, person, for_person=for_person, packet=stored, decision=decision, comment=comment, door=actor.door, address=address, at=work.at
         )
         if proof is not None:
             signatures.signed(vote, proof, work.at)
@@ -119,13 +121,12 @@ def sign_off(
             **({"by": "code by mail"} if by_code else {}),
         )
         faults.point("vote.written")
-        verdict = take_verdict(work, attempt, case, comment)
+        verdict = take_verdict(work, attempt, case, [*(one for one in votes if one.pk != vote.pk), vote], comment)
     return Signed(vote, is_first, verdict)
 
 
-def take_verdict(work: Work, attempt: Attempt, case: Case, comment: str) -> str:
-    """What the rule of this case says of the votes as they are now; where that is a verdict, the attempt ends with it."""
-    votes = list(attempt.sign_offs.select_related("person", "for_person", "packet"))
+def take_verdict(work: Work, attempt: Attempt, case: Case, votes: Sequence[SignOff], comment: str) -> str:
+    """What the rule of this case says of the votes as they are now, the newest last; where that is a verdict, the attempt ends with it."""
     verdict = replace(case, votes=votes_in(votes, case.pairs)).verdict.state
     if verdict in ("approved", "rejected"):
         counted = [vote for vote, as_it_counts in zip(votes, votes_in(votes, case.pairs), strict=True) if not as_it_counts.stale]
@@ -133,14 +134,14 @@ def take_verdict(work: Work, attempt: Attempt, case: Case, comment: str) -> str:
     return verdict
 
 
-def _cast(attempt: Attempt, person: Any, **values: Any) -> tuple[SignOff, bool]:
+def _cast(attempt: Attempt, votes: Sequence[SignOff], person: Any, **values: Any) -> tuple[SignOff, bool]:
     """The person's vote with these values, and whether it is the first. Under the tree's lock nobody else writes one: no savepoints."""
-    vote = SignOff.objects.filter(attempt=attempt, person=person).first()
+    vote = next((one for one in votes if one.person_id == person.pk), None)
     if vote is None:
         return SignOff.objects.create(attempt=attempt, person=person, **values), True
     for name, value in values.items():
         setattr(vote, name, value)
-    vote.stale = False
+    vote.attempt, vote.stale = attempt, False
     vote.save()
     return vote, False
 

@@ -13,19 +13,9 @@ from django.db import connection
 from releases import statements as sql
 from releases.values import ReleaseRow, Tree
 from relorch.audit.chain import Head
+from relorch.lib.prepared import raw_cursor
 
-PREPARE_AFTER = 3
-"""Uses of a statement on a connection before it is prepared: planning costs more than running for most of ours."""
-
-
-def raw_cursor() -> Any:
-    """psycopg's own cursor on Django's connection, with parameters bound by the server and statements prepared after some uses.
-
-    The ORM's cursor writes parameters into the text, which costs more than the statement for arrays of a batch.
-    """
-    connection.ensure_connection()
-    connection.connection.prepare_threshold = PREPARE_AFTER
-    return psycopg.Cursor(connection.connection)
+__all__ = ["lock_roots", "raw_cursor", "root_of", "sent_together"]
 
 
 def root_of(release_id: int) -> int:

@@ -114,10 +114,6 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         """Neither expired nor revoked, and their person is active; by the database's clock."""
         return self.filter(expires_at__gt=Now(), revoked_at=None, person__is_active=True)
 
-    def for_secret(self, secret: str) -> ApiTokenQuerySet:
-        """The one with that secret, if any."""
-        return self.filter(digest=ApiToken.digest_of(secret))
-
 
 class ApiToken(models.Model):
     """Acts with all rights of its person until it expires. Only a digest is stored: the secret has 256 random bits, so a fast hash is enough."""

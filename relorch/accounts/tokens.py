@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from relorch.accounts.models import LONGEST_TOKEN, USUAL_TOKEN, ApiToken, User
 from relorch.lib.errors import Invalid, NotAllowed
+from relorch.lib.prepared import Prepared
 
 PREFIX_LENGTH = 14
 NOTE_USE_EVERY = timedelta(minutes=1)
@@ -38,8 +39,14 @@ def revoke(*, actor: User, token: ApiToken) -> None:
 
 def authenticate(secret: str) -> ApiToken | None:
     """The usable token with that secret, with its person. Its use is noted at most once a minute, so that reading does not write each time."""
-    unnoted = Q(last_used_at=None) | Q(last_used_at__lt=Now() - NOTE_USE_EVERY)
-    found = ApiToken.objects.for_secret(secret).usable().select_related("person").annotate(unnoted=ExpressionWrapper(unnoted, BooleanField())).first()
+    found = next(iter(_USABLE(digest=ApiToken.digest_of(secret))), None)
     if found is not None and found.unnoted:  # type: ignore[attr-defined]
-        ApiToken.objects.filter(unnoted, pk=found.pk).update(last_used_at=Now())
+        ApiToken.objects.filter(_UNNOTED, pk=found.pk).update(last_used_at=Now())
     return found
+
+
+_UNNOTED = Q(last_used_at=None) | Q(last_used_at__lt=Now() - NOTE_USE_EVERY)
+_USABLE = Prepared(
+    lambda digest: ApiToken.objects.filter(digest=digest).usable().select_related("person").annotate(unnoted=ExpressionWrapper(_UNNOTED, BooleanField())),
+    digest="0" * 64,
+)

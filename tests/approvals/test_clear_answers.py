@@ -197,7 +197,7 @@ def entitlement_says_something_unknown(patch: pytest.MonkeyPatch, world: World) 
 
 
 def directory_is_down(patch: pytest.MonkeyPatch, world: World) -> None:
-    patch.setattr(deciding, "_deciders", broken)
+    patch.setattr(deciding, "_DECIDERS", broken)
 
 
 def exclusions_cannot_be_read(patch: pytest.MonkeyPatch, world: World) -> None:
