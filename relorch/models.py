@@ -28,6 +28,16 @@ class Relayed(models.Model):
         return f"up to {self.upto}"
 
 
+class PassedOver(models.Model):
+    """An event that the relay passes over while it reads the last minutes again: one that told nobody, or, until then, one that could not be told."""
+
+    event = models.BigIntegerField(primary_key=True)
+    until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"event {self.event}"
+
+
 class MailKind(models.TextChoices):
     """What a mail is about; people choose for each how they want it."""
 
@@ -39,6 +49,7 @@ class MailKind(models.TextChoices):
     FAILURE = "failure", "Something of yours failed"
     RELEASE = "release", "A release of yours is due, missed or could not start"
     DELEGATION = "delegation", "Somebody lets you decide for them"
+    STOOD_IN = "stood_in", "Somebody decided in your place"
     ALARM = "alarm", "An approval was forged"
     CODE = "code", "A code that you asked for"
 

@@ -2,14 +2,15 @@
 
 The events are the outbox: they are written with the change that they record, and the relay reads them afterwards, so that nothing is told that did not
 happen. Reading and writing are one transaction under one lock. Events are numbered before they commit, so that a smaller number may appear later than a
-larger one; the last minutes are therefore read again each time, and a mail that is there already is not written twice (its key is the event, the person
-and the kind).
+larger one; the last minutes are therefore looked through again each time for what is new in them. A mail that is there already is not written twice (its key
+is the event, the person and the kind), and what told nobody is noted, so that however much of it there is keeps nothing waiting.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,13 +29,15 @@ from releases.models import ActivityRun, Attempt, Release
 from releases.states import LIVE, Run
 from relorch.audit.models import Event
 from relorch.lib.quiet import after_quiet, next_daily
-from relorch.models import ALWAYS, Mail, MailKind, Relayed
+from relorch.models import ALWAYS, Mail, MailKind, PassedOver, Relayed
 
 log = logging.getLogger(__name__)
 
 MOST = 500
 LOOK_BACK = timedelta(minutes=2)
 """Longer than any transaction of the application may take (its statements end after 30 s, its idle transactions after 60 s)."""
+TRY_AGAIN = timedelta(seconds=20)
+"""When what could not be told is tried again, as long as the last minutes are read."""
 _LOCK = 0x6D61696C
 
 People = Callable[["Told"], Iterable[str]]
@@ -88,13 +91,14 @@ def _next_in_line(told: Told) -> Iterable[str]:
 
 
 def _asked_before(told: Told) -> Iterable[str]:
-    """Who was mailed the question and has not answered it."""
+    """Who was mailed the question and has not answered it, nor had it answered by a stand-in, which they are told of."""
     attempt = told.attempt
     if attempt is None:
         return []
     asked = Mail.objects.filter(attempt_id=attempt.pk, kind__in=[MailKind.REQUEST, MailKind.REMINDER]).exclude(state=Mail.State.NEEDLESS)
-    voted = attempt.sign_offs.filter(stale=False).values("person")
-    return asked.exclude(person__in=voted).values_list("person__email", flat=True).distinct()
+    votes = attempt.sign_offs.filter(stale=False)
+    stood_in_for = votes.exclude(for_person=None).values("for_person")
+    return asked.exclude(person__in=votes.values("person")).exclude(person__in=stood_in_for).values_list("person__email", flat=True).distinct()
 
 
 def _owners(told: Told) -> Iterable[str]:
@@ -115,38 +119,43 @@ def _owners_of_a_failure(told: Told) -> Iterable[str]:
     return _owners(told) if over else []
 
 
-TABLE: Mapping[str, tuple[MailKind, People]] = {
-    "activity.asked": (MailKind.REQUEST, _deciders),
-    "sign_off.given": (MailKind.REQUEST, _next_in_line),
-    "sign_off.changed": (MailKind.REQUEST, _next_in_line),
-    "activity.reassigned": (MailKind.REQUEST, _named),
-    "sign_off.stale": (MailKind.REQUEST, _named),
-    "sign_off.reminded": (MailKind.REMINDER, _named),
-    "sign_off.nudged": (MailKind.REMINDER, _named),
-    "sign_off.escalated": (MailKind.ESCALATION, _named),
-    "comment.added": (MailKind.MENTION, _named),
-    "comment.changed": (MailKind.MENTION, _named),
-    "delegation.made": (MailKind.DELEGATION, _named),
-    "delegation.ended": (MailKind.DELEGATION, _named),
-    "sign_off.not_needed": (MailKind.SETTLED, _named),
-    "code.asked": (MailKind.CODE, _named),
-    "approval.broken": (MailKind.ALARM, _named),
-    "release.due": (MailKind.RELEASE, _named),
-    "release.missed": (MailKind.RELEASE, _named),
-    "release.start_failed": (MailKind.RELEASE, _named),
-    "activity.succeeded": (MailKind.SETTLED, _asked_before),
-    "activity.overridden": (MailKind.SETTLED, _asked_before),
-    "activity.skipped": (MailKind.SETTLED, _asked_before),
-    "activity.aborted": (MailKind.SETTLED, _asked_before),
-    "activity.rejected": (MailKind.SETTLED, _asked_before),
-    "activity.expired": (MailKind.SETTLED, _asked_before),
-    "activity.on_hold": (MailKind.FAILURE, _owners),
-    "activity.failed": (MailKind.FAILURE, _owners_of_a_failure),
-    "activity.interrupted": (MailKind.FAILURE, _owners),
-}
-"""Verb of the event -> kind of mail, and who gets it. A new one is a line here."""
+TABLE: tuple[tuple[str, MailKind, People], ...] = (
+    ("activity.asked", MailKind.REQUEST, _deciders),
+    ("sign_off.given", MailKind.REQUEST, _next_in_line),
+    ("sign_off.changed", MailKind.REQUEST, _next_in_line),
+    ("sign_off.given", MailKind.STOOD_IN, _named),
+    ("sign_off.changed", MailKind.STOOD_IN, _named),
+    ("activity.reassigned", MailKind.REQUEST, _named),
+    ("sign_off.stale", MailKind.REQUEST, _named),
+    ("sign_off.reminded", MailKind.REMINDER, _named),
+    ("sign_off.nudged", MailKind.REMINDER, _named),
+    ("sign_off.escalated", MailKind.ESCALATION, _named),
+    ("comment.added", MailKind.MENTION, _named),
+    ("comment.changed", MailKind.MENTION, _named),
+    ("delegation.made", MailKind.DELEGATION, _named),
+    ("delegation.ended", MailKind.DELEGATION, _named),
+    ("sign_off.not_needed", MailKind.SETTLED, _named),
+    ("code.asked", MailKind.CODE, _named),
+    ("approval.broken", MailKind.ALARM, _named),
+    ("release.due", MailKind.RELEASE, _named),
+    ("release.missed", MailKind.RELEASE, _named),
+    ("release.start_failed", MailKind.RELEASE, _named),
+    ("activity.succeeded", MailKind.SETTLED, _asked_before),
+    ("activity.overridden", MailKind.SETTLED, _asked_before),
+    ("activity.skipped", MailKind.SETTLED, _asked_before),
+    ("activity.aborted", MailKind.SETTLED, _asked_before),
+    ("activity.rejected", MailKind.SETTLED, _asked_before),
+    ("activity.expired", MailKind.SETTLED, _asked_before),
+    ("activity.on_hold", MailKind.FAILURE, _owners),
+    ("activity.failed", MailKind.FAILURE, _owners_of_a_failure),
+    ("activity.interrupted", MailKind.FAILURE, _owners),
+)
+"""Verb of the event, kind of mail, and who gets it. A new one is a line here."""
+_BY_VERB: Mapping[str, list[tuple[MailKind, People]]] = defaultdict(list)
+for _verb, _kind, _people in TABLE:
+    _BY_VERB[_verb].append((_kind, _people))
 
-_OF_QUESTIONS = [verb for verb, (kind, _) in TABLE.items() if kind is MailKind.SETTLED]
+_OF_QUESTIONS = [verb for verb, kind, _ in TABLE if kind is MailKind.SETTLED]
 
 
 def relay() -> int:
@@ -163,18 +172,26 @@ def relay() -> int:
             cursor.execute("SELECT coalesce(max(id), 0) FROM audit_event")
             Relayed.objects.create(upto=cursor.fetchone()[0])
             return 0
-        events = list(_untold(place)[: MOST + 1])
-        written = sum(_tell_alone(event, at) for event in events[:MOST])
+        events = list(_untold(place, at)[: MOST + 1])
+        told = {event.pk: _tell_alone(event, at) for event in events[:MOST]}
+        _pass_over(told, at)
         _move(place, at, first_left=events[MOST].pk if len(events) > MOST else None)
-        return written
+        return sum(number or 0 for number in told.values())
 
 
-def _untold(place: Relayed) -> QuerySet[Event]:
-    """What may have to be told: not what has its mails, nor the end of what asked nobody, which is most of what happens."""
+def _untold(place: Relayed, at: datetime) -> QuerySet[Event]:
+    """What may have to be told: not what has its mails or is passed over, nor the end of what asked nobody, which is most of what happens."""
     mails = Mail.objects.filter(stream=OuterRef("stream"), sequence=OuterRef("sequence"))
+    passed = PassedOver.objects.filter(Q(until=None) | Q(until__gt=at), event=OuterRef("pk"))
     questions = ActivityRun.objects.filter(release=OuterRef("release_id"), key=OuterRef("subject"), type="manual")
-    rows = Event.objects.filter(~Exists(mails), pk__gt=place.upto, verb__in=TABLE)
+    rows = Event.objects.filter(~Exists(mails), ~Exists(passed), pk__gt=place.upto, verb__in=_BY_VERB)
     return rows.filter(~Q(verb__in=_OF_QUESTIONS) | Exists(questions)).order_by("pk")
+
+
+def _pass_over(told: Mapping[int, int | None], at: datetime) -> None:
+    """What told nobody is not read again, and what could not be told not before a while: neither keeps what comes after it waiting."""
+    rows = [PassedOver(event=pk, until=at + TRY_AGAIN if number is None else None) for pk, number in told.items() if not number]
+    PassedOver.objects.bulk_create(rows, update_conflicts=True, unique_fields=["event"], update_fields=["until"])
 
 
 def _move(place: Relayed, at: datetime, *, first_left: int | None) -> None:
@@ -186,28 +203,32 @@ def _move(place: Relayed, at: datetime, *, first_left: int | None) -> None:
     if last is not None:
         place.upto = last
         place.save(update_fields=["upto"])
+        PassedOver.objects.filter(event__lte=last).delete()
 
 
-def _tell_alone(event: Event, at: datetime) -> int:
-    """What is wrong with one event keeps nobody from hearing of the others; it is tried again while the last minutes are read again."""
+def _tell_alone(event: Event, at: datetime) -> int | None:
+    """How many are told. What is wrong with one event keeps nobody from hearing of the others: None, and it is tried again a few times."""
     try:
         with transaction.atomic():
             return _tell(event, at)
     except Exception:
         log.exception("event %s (%s) is not told", event.pk, event.verb)
-        return 0
+        return None
 
 
 def _tell(event: Event, at: datetime) -> int:
-    kind, people = TABLE[event.verb]
     told = _told(event)
+    rows = [row for kind, people in _BY_VERB[event.verb] for row in _mails(told, kind, people, at)]
+    return len(Mail.objects.bulk_create(rows, ignore_conflicts=True))
+
+
+def _mails(told: Told, kind: MailKind, people: People, at: datetime) -> list[Mail]:
     emails = {email.lower() for email in people(told)}
     # whoever did it knows it already, but for what they are asked
     if kind not in (MailKind.REQUEST, MailKind.ALARM):
         emails.discard(told.actor.lower())
     persons = get_user_model().objects.filter(email__in=emails, is_active=True)
-    rows = [row for person in persons if (row := _mail(told, kind, person, at)) is not None]
-    return len(Mail.objects.bulk_create(rows, ignore_conflicts=True))
+    return [row for person in persons if (row := _mail(told, kind, person, at)) is not None]
 
 
 def _told(event: Event) -> Told:

@@ -96,6 +96,8 @@ def _letter(mail: Mail, at: datetime) -> Letter | None:
         return _settled(mail, release, attempt)
     if kind is MailKind.MENTION:
         return _mention(mail, release)
+    if kind is MailKind.STOOD_IN:
+        return _stood_in(mail, release, attempt)
     return _news(mail, release, attempt)
 
 
@@ -165,6 +167,28 @@ def _settled(mail: Mail, release: Release, attempt: Attempt | None) -> Letter:
         button="See what was decided",
         url=absolute("releases:activity", release.pk, mail.activity),
         why="You get this because you were asked to decide it.",
+    )
+
+
+def _stood_in(mail: Mail, release: Release, attempt: Attempt | None) -> Letter:
+    title = attempt.title if attempt else mail.activity
+    by, word = _name(mail.data["actor"]), "rejected" if mail.data["said"].get("decision") == "reject" else "approved"
+    reason = str(mail.data.get("reason", ""))
+    return Letter(
+        subject=f"{by} {word} for you: {title}, {release.name}",
+        title=f"{by} {word} {title} for you",
+        lead=f"In {release.name}. You let {by} decide in your place; the record names you both.",
+        sections=[
+            *([("What they said", reason.split("\n"))] if reason else []),
+            (
+                "If it should not have been so",
+                ["Where the question is still open, what was said for you counts no more once you end it:", absolute("approvals:delegations")],
+            ),
+        ],
+        button="See what was decided",
+        url=absolute("approvals:show", release.pk, mail.activity),
+        why="You get this because somebody whom you let decide for you has done so.",
+        reply_to=mail.data["actor"],
     )
 
 

@@ -22,7 +22,7 @@ from relorch import posting, relay
 from relorch.audit.chain import Happening, note
 from relorch.audit.models import Event
 from relorch.lib import clock
-from relorch.models import Mail, Relayed
+from relorch.models import Mail, PassedOver, Relayed
 from tests import factories
 from tests.approvals.test_views import World, client_of, packet_in
 from tests.mail.trap import Trap, link_in, texts, trapping
@@ -373,7 +373,55 @@ def test_a_stand_in_is_asked_too_and_told_of_the_end(trap: Trap) -> None:
     assert dora.get("/a/", follow=True).status_code == 404, "her link is dead with the delegation (A-09)"
 
 
+def test_whoever_lets_another_decide_is_told_what_was_decided_for_them(trap: Trap) -> None:
+    """S19."""
+    world = World()
+    dora = factories.person("dora")
+    delegating.delegate(actor=Actor(world.ann.pk, world.ann.email, "page"), by=world.ann, person=world.ann, to=dora)
+    mail_all()
+    asked = len(trap.to("ann@example.com"))
+    assert world.post(dora, comment="Looks <b>good</b>").status_code == 302
+    for _ in range(2):
+        mail_all()
+    (told,) = trap.to("ann@example.com")[asked:]
+    plain, html = texts(told)
+    assert str(told["Subject"]).startswith("Dora approved for you: Go live, ")
+    assert "dora@example.com" in str(told["Reply-To"])
+    for said in ("Dora approved Go live for you", f"{BASE}/approvals/{world.release.pk}/go_live/", f"{BASE}/stand-ins/"):
+        assert said in plain, said
+        assert said in html, said
+    assert "Looks <b>good</b>" in plain
+    assert "Looks &lt;b&gt;good&lt;/b&gt;" in html
+    assert world.state() == "waiting", "Bob has not decided"
+    assert world.post(dora, "reject", comment="It is not").status_code == 302
+    mail_all()
+    subjects = [str(message["Subject"]) for message in trap.to("ann@example.com")[asked:]]
+    assert [said.partition(":")[0] for said in subjects] == ["Dora approved for you", "Dora rejected for you", "Go live needs a decision"]
+    assert [message for message in trap.to("dora@example.com") if "for you" in str(message["Subject"])] == [], "nobody is told of their own"
+
+
 # What is told, and what is not
+
+
+def test_what_tells_nobody_delays_no_later_mail(trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "MOST", 5)
+    with transaction.atomic():
+        for number in range(12):
+            note(Happening("test", "sign_off.given", f"nothing{number}", None, "ann@example.com", "page"))
+    World()
+    written = [relay.relay() for _ in range(4)]
+    assert written == [0, 0, 2, 0], "two batches of nothing, then the question: each is read once"
+    assert PassedOver.objects.filter(until=None).count() >= 12
+
+
+def test_what_is_passed_over_is_forgotten_with_the_last_minutes(trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
+    with transaction.atomic():
+        note(Happening("test", "sign_off.given", "nothing", None, "ann@example.com", "page"))
+    relay.relay()
+    assert PassedOver.objects.count() == 1
+    monkeypatch.setattr(relay, "LOOK_BACK", timedelta(0))
+    relay.relay()
+    assert (PassedOver.objects.count(), Relayed.objects.get().upto) == (0, Event.objects.latest("pk").pk)
 
 
 def in_sequence() -> World:
@@ -485,6 +533,8 @@ def test_what_is_wrong_with_one_event_keeps_no_other_from_being_told(trap: Trap,
         patched.setattr(relay, "_tell", broken)
         relay.relay()
     assert set(Mail.objects.values_list("release_id", flat=True)) == {second.pk}
+    assert relay.relay() == 0, "not at once"
+    PassedOver.objects.update(until=mail_time())
     relay.relay()
     assert set(Mail.objects.values_list("release_id", flat=True)) == {second.pk, world.release.pk}, "it is tried again"
 
