@@ -32,12 +32,13 @@ MOST_LOST = 5
 
 @dataclass(slots=True)
 class Exchanged:
-    """What a worker got for its ends: claims to work on, ends that came too late, trees that wait to be evaluated."""
+    """What a worker got for its ends: claims to work on, ends that came too late, trees that wait to be evaluated; whether more may be queued."""
 
     claims: list[Claim] = field(default_factory=list)
     late: list[End] = field(default_factory=list)
     stirred: set[int] = field(default_factory=set)
     at: datetime | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def exchange(worker: str, lane: str, limit: int, ends: Sequence[End] = (), waits
         faults.point("exchange.before_commit")
     faults.point("exchange.committed")
     doorbell.ring_for(work.rings, stirred=False)
-    return Exchanged(work.claims, late, work.stirred, at)
+    return Exchanged(work.claims, late, work.stirred, at, len(queued) == limit > 0)
 
 
 def _claim(work: Work, attempts: Sequence[int]) -> None:

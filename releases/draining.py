@@ -30,14 +30,16 @@ def drain(lane: str, *, seconds: float = MOST_SECONDS) -> int:
     until = time.monotonic() + seconds
     ends: list[End] = []
     waits: list[Wait] = []
-    done = 0
+    done, more = 0, False
     while True:
         is_over = time.monotonic() > until
         if is_over and not (ends or waits):
             doorbell.ring(lane, doorbell.QUEUES[lane])
             return done
-        got = exchange(worker, lane, 0 if is_over else batch, ends, waits, search=not is_over and not (ends or waits))
-        had, ends, waits = bool(ends or waits), [], []
+        # A chain would look in vain each time: what is queued is searched with ends only while there was more of it than fits.
+        search = not is_over and (more or not (ends or waits))
+        got = exchange(worker, lane, 0 if is_over else batch, ends, waits, search=search)
+        had, ends, waits, more = bool(ends or waits), [], [], got.more
         for answer in work_on(got.claims, got.at):
             (ends if isinstance(answer, End) else waits).append(answer)  # type: ignore[arg-type]
         done += len(got.claims)

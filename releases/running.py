@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def _call_of(claim: Claim, step: Step, at: datetime, hidden: list[str], write: C
         attempt=claim.attempt,
         release=claim.run.release,
         activity=claim.run.key,
-        workspace=Path(settings.RELORCH_HOME) / "workspaces" / str(claim.run.root),
+        workspace=_workspace(settings.RELORCH_HOME, claim.run.root),
         at=at,
         timeout=float(timeout if timeout is not None else DEFAULT_TIMEOUT),
         log=write,
@@ -104,6 +105,12 @@ def _call_of(claim: Claim, step: Step, at: datetime, hidden: list[str], write: C
         environment={"RELORCH_RELEASE": str(claim.run.release), "RELORCH_ACTIVITY": claim.run.key, "RELORCH_ATTEMPT": str(claim.number)},
         secrets=tuple(hidden),
     )
+
+
+@lru_cache(maxsize=1_000)
+def _workspace(home: str | Path, root: int) -> Path:
+    """The one folder of a tree; a path costs more to make than a claim's share of a statement."""
+    return Path(home) / "workspaces" / str(root)
 
 
 def _answer(claim: Claim, step: Step, said: Done | Later, release: Release | None, hidden: list[str], *, was: Run = Run.RUNNING) -> End | Wait:

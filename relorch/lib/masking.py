@@ -198,7 +198,10 @@ class Masker:
 
 def mask(text: str, secrets: Iterable[str]) -> str:
     """`text` with every secret, and every usual encoding of one, replaced by `•••`."""
-    masker = Masker(secrets)
+    known = frozenset(secrets)
+    if not known:
+        return text
+    masker = Masker(known)
     return masker.feed(text) + masker.end()
 
 

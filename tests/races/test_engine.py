@@ -195,6 +195,25 @@ def test_a_doorbell_rung_many_times_does_everything_once() -> None:
         assert len(events(release, "activity.started")) == len(set(events(release, "activity.started")))
 
 
+def test_wide_work_takes_a_transaction_a_batch_and_a_chain_never_looks_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the ends of a full batch comes the next one; a chain would look in vain at each step."""
+    asked: list[bool] = []
+
+    def counted(*args: Any, **keys: Any) -> Any:
+        asked.append(keys["search"])
+        return exchange(*args, **keys)
+
+    monkeypatch.setattr(draining, "exchange", counted)
+    monkeypatch.setattr(draining, "BATCH", {"engine": 5})
+    wide = running(*(noop(f"n{n}") for n in range(22)), noop("join", *(f"n{n}" for n in range(22))), go=False)
+    draining.drain("engine", seconds=60)
+    assert (fresh(wide).state, asked) == ("succeeded", [True] * 5 + [False] * 2 + [True])
+    asked.clear()
+    chain = running(noop("a"), noop("b", "a"), noop("c", "b"), noop("d", "c"), go=False)
+    draining.drain("engine", seconds=60)
+    assert (fresh(chain).state, asked) == ("succeeded", [True] + [False] * 4 + [True])
+
+
 def test_a_doorbell_never_heard_costs_time_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the sweep finds the work; the ring that it sends is the one that is answered."""
     heard: list[str] = []
