@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from processes import deprecating, diffing, editing, publishing, reading
 from processes.access import Permission, may, may_create
-from processes.blueprint import Category
+from processes.blueprint import Blueprint, Category
 from processes.draft_text import typed
 from processes.drafts import document_of
 from processes.models import Process, ProcessVersion
@@ -37,6 +37,7 @@ from relorch.lib.errors import Invalid
 from relorch.lib.rest import Resources, View, allow, found, seen_revision
 
 YAML = "application/yaml"
+DRAFT = "draft"
 ORDERS = {"name": ("name", "identifier"), "-name": ("-name", "-identifier"), "updated": ("updated_at", "pk"), "-updated": ("-updated_at", "-pk")}
 FORMAT = OpenApiParameter("format", OpenApiTypes.STR, enum=["yaml", "json"], description="YAML instead of JSON.")
 IF_MATCH = OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, description="The draft's ETag as you have seen it, or `*`.")
@@ -176,10 +177,18 @@ class Processes(Resources):
         return Response(VersionShape(self._version(number)).data)
 
     @extend_schema(operation_id="processes_versions_diff", responses=DifferenceShape)
-    def difference(self, request: Request, id: str, before: int, after: int) -> Response:
-        """What changed from one version to another, by meaning."""
-        changes = diffing.changes(blueprint_of(self._version(before)), blueprint_of(self._version(after)))
+    def difference(self, request: Request, id: str, before: str, after: str) -> Response:
+        """What changed from one version to another, or to or from the draft (`draft` in the place of a number), by meaning."""
+        changes = diffing.changes(self._side(before), self._side(after))
         return Response({"changes": [change.as_dict() for change in changes]})
+
+    def _side(self, which: str) -> Blueprint:
+        if which != DRAFT:
+            return blueprint_of(self._version(int(which)))
+        read = reading.parse(document_of(self.get_object()))
+        if not isinstance(read.blueprint, Blueprint):
+            raise Invalid("unreadable", "The draft cannot be read, so that it cannot be compared.", read.problems)
+        return read.blueprint
 
     def _allowed(self, permission: Permission, what: str) -> Process:
         process: Process = self.get_object()
@@ -256,6 +265,7 @@ def document_answer(request: Request, document: dict[str, Any], *, etag: str) ->
 
 
 _ID = r"(?P<id>[a-z][a-z0-9_]{0,62})"
+_SIDE = rf"[0-9]{{1,9}}|{DRAFT}"
 routes = [
     path("schema/process.json", ProcessSchema.as_view(), name="process-schema"),
     path("processes/", Processes.as_view({"get": "list", "post": "create"}), name="processes"),
@@ -272,7 +282,5 @@ routes = [
     re_path(
         rf"^processes/{_ID}/versions/(?P<number>[0-9]{{1,9}})/undeprecate/$", Processes.as_view({"post": "undeprecate"}), name="process-version-undeprecate"
     ),
-    re_path(
-        rf"^processes/{_ID}/versions/(?P<before>[0-9]{{1,9}})/diff/(?P<after>[0-9]{{1,9}})/$", Processes.as_view({"get": "difference"}), name="process-diff"
-    ),
+    re_path(rf"^processes/{_ID}/versions/(?P<before>{_SIDE})/diff/(?P<after>{_SIDE})/$", Processes.as_view({"get": "difference"}), name="process-diff"),
 ]

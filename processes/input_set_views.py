@@ -17,10 +17,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from processes import input_sets
 from processes.access import Permission, may
 from processes.blueprint import ValueType, Variable
+from processes.computed import is_computed
 from processes.models import InputSet, Process
 from processes.paging import page_of
 from processes.problems import Problem, errors
 from processes.value_fields import ValueForm
+from processes.value_sources import SourceForm
 from processes.values import check_value, is_empty
 from processes.views import around, visible
 from relorch.audit.models import Event
@@ -89,6 +91,20 @@ def copy(request: HttpRequest, id: str, number: int) -> HttpResponse:
 
 @login_required
 @require_POST
+def default(request: HttpRequest, id: str, number: int) -> HttpResponse:
+    """Taken by a start that names none, or not any more."""
+    process = visible(request, id)
+    row = get_object_or_404(process.input_sets, pk=number)
+    _allow(request, process)
+    chosen = request.POST.get("default") == "on"
+    input_sets.choose_default(row, chosen=chosen, actor=request.user)
+    said = f"A start that names no input set takes {row.name} now." if chosen else f"A start takes {row.name} only when it is named."
+    messages.success(request, said)
+    return HttpResponseRedirect(reverse("processes:set", args=[process.identifier, row.pk]))
+
+
+@login_required
+@require_POST
 def delete(request: HttpRequest, id: str, number: int) -> HttpResponse:
     """Gone; releases that were started with it keep their values."""
     process = visible(request, id)
@@ -120,11 +136,13 @@ def _edit(request: HttpRequest, process: Process, row: InputSet | None) -> HttpR
     data = request.POST if request.method == "POST" else None
     kept: Mapping[str, Any] = secrets.hide(row.values) if row else {}
     names = NameForm(data, initial={"name": row.name, "description": row.description} if row else None)
-    form = ValueForm(specs, data, values={name: value for name, value in kept.items() if not secrets.is_hidden(value)})
+    sources = SourceForm(specs, input_sets.published(process), data, values=kept)
+    worked_out = {name for name, value in kept.items() if isinstance(value, str) and name in specs and is_computed(specs[name], value)}
+    form = ValueForm(specs, data, values={name: value for name, value in kept.items() if not secrets.is_hidden(value) and name not in worked_out})
     form.prefix = "value"
     status = 200
     if data is not None:
-        values, problems = _read(specs, form.given, kept)
+        values, problems = _read(specs, form.given, kept, sources.given())
         form.refuse(problems, "/inputs/")
         status = 422
         if names.is_valid() and not problems:
@@ -135,7 +153,7 @@ def _edit(request: HttpRequest, process: Process, row: InputSet | None) -> HttpR
                     process, actor=request.user, name=said["name"], description=said["description"], values=values, input_set=row, seen=seen
                 )
             except Invalid as refused:
-                form.refuse(list(refused.problems), "/values/")
+                form.refuse(sources.refuse(refused.problems), "/values/")
             except Conflict as taken:
                 names.add_error("name" if taken.code == "input_set_exists" else None, taken.message)
                 status = 409
@@ -152,6 +170,8 @@ def _edit(request: HttpRequest, process: Process, row: InputSet | None) -> HttpR
         "seen": input_sets.state_of(row) if row else "",
         "names": names,
         "form": form,
+        "rows": [(form[name], *_source(sources, name)) for name in specs],
+        "sources": sources,
         "may_change": _may_change(request, process),
         "problems": input_sets.problems_of(row, asked) if row else [],
         "saved_before": _history(process, row) if row else [],
@@ -159,13 +179,21 @@ def _edit(request: HttpRequest, process: Process, row: InputSet | None) -> HttpR
     return render(request, "processes/input_set.html", context, status=status)
 
 
-def _read(specs: Mapping[str, Variable], given: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """The values as they were typed; an empty field gives none, an empty secret keeps the one that is there."""
+def _source(sources: SourceForm, name: str) -> tuple[Any, Any]:
+    return (sources[name], sources[f"{name}.text"]) if name in sources.specs else (None, None)
+
+
+def _read(
+    specs: Mapping[str, Variable], given: Mapping[str, Any], kept: Mapping[str, Any], worked_out: Mapping[str, str]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The values as they were typed; an empty field gives none, an empty secret keeps the one that is there, an expression goes before a value."""
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, spec in specs.items():
         value = given.get(name)
-        if spec.type is ValueType.BOOLEAN:
+        if name in worked_out:
+            values[name] = worked_out[name] or None
+        elif spec.type is ValueType.BOOLEAN:
             values[name] = name in given
         elif name not in given or is_empty(spec, value, form=True):
             if spec.type is ValueType.SECRET and secrets.is_hidden(kept.get(name)):
@@ -209,5 +237,6 @@ urlpatterns = [
     re_path(rf"{_AT}new/$", new, name="set_new"),
     re_path(rf"{_AT}(?P<number>[0-9]{{1,18}})/$", edit, name="set"),
     re_path(rf"{_AT}(?P<number>[0-9]{{1,18}})/copy/$", copy, name="set_copy"),
+    re_path(rf"{_AT}(?P<number>[0-9]{{1,18}})/default/$", default, name="set_default"),
     re_path(rf"{_AT}(?P<number>[0-9]{{1,18}})/delete/$", delete, name="set_delete"),
 ]

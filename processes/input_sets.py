@@ -1,4 +1,4 @@
-"""The verbs of input sets: named values for a process's inputs, checked one by one when saved, secrets encrypted."""
+"""The verbs of input sets: named values for a process's inputs, checked one by one when saved, secrets encrypted; expressions are checked as such."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from processes import reading, variables
+from processes import computed, reading, variables
 from processes.blueprint import API_VERSION, Blueprint, Rule, ValueType, Variable
 from processes.editing import record
 from processes.models import InputSet, Process
@@ -57,7 +57,7 @@ def save(
                 raise Conflict("changed", f"{by} has saved this input set since you opened it. Saving again replaces that.", state="changed")
             kept = row.values if input_set else {}
             wanted = secrets.hide(kept) if values is None else values
-            plain, problems = _checked(specs, {key: value for key, value in wanted.items() if value is not None}, kept)
+            plain, problems = _checked(process, specs, {key: value for key, value in wanted.items() if value is not None}, kept)
             name = row.name if name is None else name.strip()
             if not name:
                 problems.append(Problem("required", "An input set needs a name.", "/name"))
@@ -82,6 +82,25 @@ def state_of(input_set: InputSet) -> str:
     return input_set.updated_at.isoformat() if input_set.pk else ""
 
 
+def choose_default(input_set: InputSet, *, chosen: bool, actor: Any, door: str = "page") -> None:
+    """Whether a start that names no input set takes this one. A process has at most one such: choosing another takes its place."""
+    with transaction.atomic():
+        Process.objects.select_for_update(of=("self",)).get(pk=input_set.process_id)
+        now = InputSet.objects.get(pk=input_set.pk)
+        if now.is_default == chosen:
+            return
+        InputSet.objects.filter(process=input_set.process_id, is_default=True).update(is_default=False)
+        InputSet.objects.filter(pk=input_set.pk).update(is_default=chosen)
+        data = {"input_set": input_set.pk, "name": now.name, "default": chosen}
+        record(input_set.process, "input_set.default", actor=actor, door=door, data=data)
+    input_set.is_default = chosen
+
+
+def default_of(process: Process) -> InputSet | None:
+    """The input set that a start takes when it names none."""
+    return process.input_sets.filter(is_default=True).first()
+
+
 def delete(input_set: InputSet, *, actor: Any, door: str = "page") -> None:
     """Gone; releases that were started with it keep their values."""
     with transaction.atomic():
@@ -90,7 +109,7 @@ def delete(input_set: InputSet, *, actor: Any, door: str = "page") -> None:
 
 
 def values_of(input_set: InputSet, specs: Mapping[str, Variable]) -> dict[str, Any]:
-    """The values for a start, secrets opened: for the verb that starts, never for an answer.
+    """The values as they were saved, secrets opened, expressions as they are written: for the verb that starts, never for an answer.
 
     A secret goes only where it stays one: it is left out when its input is of another type now.
     """
@@ -115,13 +134,22 @@ def renew_secrets() -> int:
 
 
 def problems_of(input_set: InputSet, asked: Asked) -> list[Problem]:
-    """What a start with just these values would say. Secrets were checked when they were saved; no message holds one."""
+    """What a start with just these values would say, as far as it is known: what an expression gives is not, and what reads it is not asked.
+
+    Secrets were checked when they were saved; no message holds one.
+    """
     specs, rules = asked
+    unknown = [key for key, value in input_set.values.items() if key in specs and computed.is_computed(specs[key], value)]
     relaxed = {
         key: Variable(type=ValueType.STRING) if spec.type is ValueType.SECRET and secrets.is_secret(input_set.values.get(key)) else spec
         for key, spec in specs.items()
     }
-    return errors(variables.resolve_inputs(relaxed, values_of(input_set, specs), rules=rules)[1])
+    return errors(variables.resolve_inputs(relaxed, values_of(input_set, specs), rules=rules, unknown=unknown)[1])
+
+
+def published(process: Process) -> Blueprint | None:
+    """What the newest version says; an input set may name its outputs."""
+    return newest_blueprints([process.pk]).get(process.pk)
 
 
 def _draft_head(process: Process) -> Blueprint | None:
@@ -130,7 +158,7 @@ def _draft_head(process: Process) -> Blueprint | None:
     return blueprint if isinstance(blueprint, Blueprint) else None
 
 
-def _checked(specs: Mapping[str, Variable], values: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+def _checked(process: Process, specs: Mapping[str, Variable], values: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     plain: dict[str, Any] = {}
     problems: list[Problem] = []
     for key, value in values.items():
@@ -139,8 +167,11 @@ def _checked(specs: Mapping[str, Variable], values: Mapping[str, Any], kept: Map
             problems.append(Problem("unknown_input", f'The process has no input "{key}".{did_you_mean(key, specs)}', place))
         elif specs[key].type is ValueType.SECRET and secrets.is_hidden(value) and secrets.is_secret(kept.get(key)):
             plain[key] = value
-        elif _speaks_of_secrets(value):
+        elif speaks_of_secrets(value):
             problems.append(Problem("reserved_key", f'The key "{secrets.MARK}" is reserved for secrets; give the secret itself as text.', place))
+        elif computed.is_computed(specs[key], value):
+            plain[key] = value
+            problems += computed.problems_of(key, value, published(process))
         else:
             plain[key], found = variables.check_value(specs[key], value, name=key)
             problems += [Problem(item.code, item.message, "/values" + item.place.removeprefix("/inputs"), item.severity) for item in found]
@@ -153,10 +184,11 @@ def _sealed(row: InputSet, key: str, spec: Variable, value: Any, kept: Mapping[s
     return kept[key] if secrets.is_hidden(value) else secrets.stored(value, _context(row, key))
 
 
-def _speaks_of_secrets(value: Any) -> bool:
+def speaks_of_secrets(value: Any) -> bool:
+    """Whether a JSON value holds the key that marks a secret."""
     if isinstance(value, dict):
-        return secrets.MARK in value or any(_speaks_of_secrets(item) for item in value.values())
-    return isinstance(value, list) and any(_speaks_of_secrets(item) for item in value)
+        return secrets.MARK in value or any(speaks_of_secrets(item) for item in value.values())
+    return isinstance(value, list) and any(speaks_of_secrets(item) for item in value)
 
 
 def _context(input_set: InputSet, key: str) -> str:

@@ -38,7 +38,9 @@ class InputSets(Resources):
         body.is_valid(raise_exception=True)
         process = found(Process.objects.visible_to(request.user).filter(identifier=body.validated_data.pop("process")).first())
         self._allow(process)
+        default = body.validated_data.pop("default", False)
         saved = input_sets.save(process, actor=request.user, door="api", **body.validated_data)
+        input_sets.choose_default(saved, chosen=default, actor=request.user, door="api")
         return Response(self._shown([saved])[0], status=201)
 
     @extend_schema(operation_id="input_sets_retrieve")
@@ -53,8 +55,11 @@ class InputSets(Resources):
         self._allow(input_set.process)
         body = InputSetPatchShape(data=request.data)
         body.is_valid(raise_exception=True)
-        saved = input_sets.save(input_set.process, actor=request.user, input_set=input_set, door="api", **body.validated_data)
-        return Response(self._shown([saved])[0])
+        default = body.validated_data.pop("default", input_set.is_default)
+        if body.validated_data:
+            input_set = input_sets.save(input_set.process, actor=request.user, input_set=input_set, door="api", **body.validated_data)
+        input_sets.choose_default(input_set, chosen=default, actor=request.user, door="api")
+        return Response(self._shown([input_set])[0])
 
     @extend_schema(operation_id="input_sets_destroy", responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:

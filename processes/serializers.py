@@ -150,12 +150,13 @@ class InputSetShape(ModelShape):
     process: Any = serializers.SlugRelatedField("identifier", read_only=True)
     values = serializers.SerializerMethodField()
     updated_by = serializers.EmailField(source="updated_by.email", default=None)
+    default = serializers.BooleanField(source="is_default", read_only=True)
     status = serializers.SerializerMethodField()
     problems = serializers.SerializerMethodField()
 
     class Meta:
         model = InputSet
-        fields: ClassVar = ["id", "process", "name", "description", "values", "status", "problems", "updated_at", "updated_by"]
+        fields: ClassVar = ["id", "process", "name", "description", "values", "default", "status", "problems", "updated_at", "updated_by"]
 
     @extend_schema_field(OpenApiTypes.OBJECT)
     def get_values(self, input_set: InputSet) -> dict[str, Any]:
@@ -183,7 +184,13 @@ class InputSetWriteShape(serializers.Serializer[Any]):
     process = serializers.CharField(help_text="The id of the process.")
     name = serializers.CharField(max_length=100)
     description = serializers.CharField(required=False, allow_blank=True, default="", max_length=10_000)
-    values = serializers.DictField(child=serializers.JSONField(allow_null=True), required=False, default=dict)
+    values = serializers.DictField(
+        child=serializers.JSONField(allow_null=True),
+        required=False,
+        default=dict,
+        help_text="By input. A text with `${{ … }}` is worked out when a start takes it over.",
+    )
+    default = serializers.BooleanField(required=False, help_text="Taken by a start that names no input set; another one of the process is so no longer.")
 
 
 class InputSetPatchShape(serializers.Serializer[Any]):
@@ -192,3 +199,4 @@ class InputSetPatchShape(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=100, required=False)
     description = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
     values = serializers.DictField(child=serializers.JSONField(allow_null=True), required=False)
+    default = serializers.BooleanField(required=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import tzinfo
 from typing import Any
 
@@ -24,18 +24,21 @@ def resolve_inputs(
     form: bool = False,
     people: People | None = None,
     zone: tzinfo | None = None,
+    unknown: Collection[str] = (),
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The inputs as the run will see them, and every problem at its input's place.
 
     What is not given and has no default is absent. In a `form` an empty field is not given, and a check box that is not there is off. `names`
     are further names for `required_if` and rules (release, process; for the form of an activity also the release's inputs, which its own
-    fields of the same name hide).
+    fields of the same name hide). Inputs that are `unknown` have a value that nobody can tell yet: nothing is said of them, or asked that reads them.
     """
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     missing: list[str] = []
-    bad: set[str] = set()
+    bad: set[str] = set(unknown)
     for name, spec in specs.items():
+        if name in unknown:
+            continue
         value, there = given.get(name), name in given
         if there and is_empty(spec, value, form=form):
             there = False

@@ -20,6 +20,7 @@ from releases import making, planning, scheduling
 from releases.engine import Actor
 from releases.models import Release
 from releases.names import context_of
+from releases.taking_over import taken_over
 from relorch.lib import secrets
 from relorch.lib.errors import Invalid
 
@@ -57,10 +58,15 @@ class StartForm(forms.Form):
         like: Release | None = None,
         carry: bool = True,
         name: str = "",
+        starter: Any = None,
     ) -> None:
         super().__init__(data, initial={"key": uuid4().hex, "release_name": name})
         self.process, self.version, self.blueprint, self.chosen, self.like = process, version, blueprint, chosen, like
-        self.prefilled = dict(chosen.values) if chosen else making.inputs_like(like, blueprint.inputs, carry=carry) if like else {}
+        self.not_taken: list[Problem] = []
+        if chosen:
+            self.prefilled, self.not_taken = taken_over(process, chosen.values, blueprint.inputs, starter=starter)
+        else:
+            self.prefilled = making.inputs_like(like, blueprint.inputs, carry=carry) if like else {}
         for name, spec in blueprint.inputs.items():
             self.fields[PREFIX + name] = _field(spec, name, self.prefilled.get(name))
 
@@ -103,7 +109,8 @@ class StartForm(forms.Form):
     def prefilled_values(self) -> dict[str, Any]:
         """What the fields hold before anything is entered: values of the input set, or of the release that this is to be like."""
         if self.chosen:
-            return values_of(self.chosen, self.blueprint.inputs)
+            opened = values_of(self.chosen, self.blueprint.inputs)
+            return {name: opened[name] if secrets.is_secret(value) else value for name, value in self.prefilled.items() if name in opened}
         return {name: secrets.opened(value, context_of(self.like.root_id)) for name, value in self.prefilled.items()} if self.like else {}
 
     def given_with_kept(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from releases.engine import Actor
 from releases.flows import compiled
 from releases.models import Release
 from releases.names import context_of
+from releases.taking_over import taken_over
 from relorch.lib import secrets
 from relorch.lib.errors import Conflict, Invalid
 
@@ -101,8 +102,13 @@ def _values(process: Process, version: ProcessVersion, like: Release | None, wan
     values: dict[str, Any] = {}
     if like is not None:
         values |= secrets.opened(inputs_like(like, specs, carry=may_operate(user, like)), context_of(like.root_id))
-    if "input_set" in wanted:
-        values |= input_sets.values_of(_input_set(process, wanted["input_set"]), specs)
+    chosen = _input_set(process, wanted["input_set"]) if "input_set" in wanted else None if like else input_sets.default_of(process)
+    if chosen is not None:
+        given = {name for name, value in wanted.get("inputs", {}).items() if not secrets.is_hidden(value)}
+        taken, problems = taken_over(process, input_sets.values_of(chosen, specs), specs, starter=user, without=given)
+        if problems:
+            raise Invalid("invalid_inputs", f"The input set “{chosen}” cannot be taken over as it is.", problems)
+        values |= taken
     for name, value in wanted.get("inputs", {}).items():
         if value is None:
             values.pop(name, None)
@@ -111,7 +117,9 @@ def _values(process: Process, version: ProcessVersion, like: Release | None, wan
     return values
 
 
-def _input_set(process: Process, wanted: int | str) -> InputSet:
+def _input_set(process: Process, wanted: int | str | None) -> InputSet | None:
+    if wanted is None:
+        return None
     rows = InputSet.objects.filter(process=process)
     row = (rows.filter(name=wanted) if isinstance(wanted, str) else rows.filter(pk=wanted) if abs(wanted) < 2**63 else rows.none()).first()
     if row is None:

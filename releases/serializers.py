@@ -68,7 +68,7 @@ def _speaks_of_secrets(value: Any) -> bool:
 
 @extend_schema_field(OpenApiTypes.STR)
 class InputSetField(serializers.Field[Any, Any, Any, Any]):
-    """An input set of the process, by its number or its name."""
+    """An input set of the process, by its number or its name; null for none."""
 
     def to_internal_value(self, data: Any) -> Any:
         """A number or a name."""
@@ -111,7 +111,9 @@ class ReleaseCreateShape(OverviewBody):
     version = serializers.IntegerField(required=False, min_value=1, help_text="A published version; else the newest.")
     name = serializers.CharField(required=False, allow_blank=True, max_length=200)
     inputs = ValuesField(required=False)
-    input_set = InputSetField(required=False, help_text="Its values, under those of `inputs`.")
+    input_set = InputSetField(
+        required=False, allow_null=True, help_text="Its values, under those of `inputs`; without it the process's default one, with null none."
+    )
     start = serializers.BooleanField(required=False, default=False, help_text="Start at once; else it is a draft.")
     scheduled_for = InstantField(required=False, help_text="Start then: its inputs are checked now and locked.")
     expected_end = InstantField(required=False, help_text="Unless said, one week after the start; missed when it has not started by then.")

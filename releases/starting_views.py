@@ -46,8 +46,8 @@ def start(request: HttpRequest, process: str, *, only_plan: bool = False) -> Htt
         raise Http404
     asked = request.POST if request.method == "POST" else request.GET
     sets = list(found.input_sets.all())
-    chosen = next((item for item in sets if str(item.pk) == asked.get("input_set", "")), None)
     like = _like(request, found, asked.get("like", ""))
+    chosen = _chosen(request, sets, like)
     data = request.POST if request.method == "POST" else None
     form = StartForm(
         data,
@@ -58,6 +58,7 @@ def start(request: HttpRequest, process: str, *, only_plan: bool = False) -> Htt
         like=None if chosen else like,
         carry=like is not None and may_operate(request.user, like),
         name=like.name if like else "",
+        starter=request.user,
     )
     times = TimesForm(data, required=False)
 
@@ -82,6 +83,14 @@ def start(request: HttpRequest, process: str, *, only_plan: bool = False) -> Htt
         return redirect("releases:detail", release.pk)
 
     return once(request, form.data.get("key", ""), answer) if form.is_bound else _page(request, form, sets, times)
+
+
+def _chosen(request: HttpRequest, sets: list[InputSet], like: Release | None) -> InputSet | None:
+    """The input set that was named, or the process's default one when a new form names none."""
+    asked = request.POST if request.method == "POST" else request.GET
+    if "input_set" in asked:
+        return next((item for item in sets if str(item.pk) == asked["input_set"]), None)
+    return next((item for item in sets if item.is_default), None) if like is None and request.method != "POST" else None
 
 
 def _like(request: HttpRequest, process: Process, number: str) -> Release | None:
@@ -134,7 +143,7 @@ def _page(request: HttpRequest, form: StartForm, sets: list[InputSet], times: Ti
     context: dict[str, Any] = {
         "form": form,
         "sets": sets,
-        "last": None if form.is_bound or form.like or form.chosen else _last(form, person),
+        "last": None if form.is_bound or form.like or "input_set" in request.GET else _last(form, person),
         "times": times,
         "process": form.process,
         "version": form.version,

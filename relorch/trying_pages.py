@@ -23,6 +23,7 @@ from processes.versions import blueprint_of, newest
 from processes.views import around, draft_of, visible
 from releases import trying
 from releases.models import Release
+from releases.taking_over import taken_over
 from relorch.lib import secrets
 from relorch.lib.htmx import page_or_fragment
 
@@ -92,7 +93,7 @@ def _sample(request: HttpRequest, process: Process, blueprint: Blueprint | None,
     number = asked.get("input_set", "")
     if number.isdecimal() and len(number) < 19:
         row = process.input_sets.filter(pk=int(number)).first()
-        kept = secrets.hide(row.values) if row else {}
+        kept = secrets.hide(taken_over(process, row.values, specs, starter=request.user)[0]) if row else {}
     typed = request.method == "POST" and request.POST.get("sampled") == "1" and request.POST.get("input_set", "") == request.POST.get("set_shown", "")
     defaults = {name: spec.default for name, spec in specs.items() if spec.default is not None}
     form = ValueForm(specs, request.POST if typed else None, values=defaults | dict(kept))

@@ -20,6 +20,7 @@ from releases.engine import Actor
 from releases.flows import compiled
 from releases.models import Attempt, Release, Task
 from releases.states import Run
+from releases.taking_over import taken_over
 from relorch.accounts.models import User
 from relorch.lib.errors import DomainError
 
@@ -34,7 +35,8 @@ def begin(process: str, input_set: str, starter: User, *, name: str = "") -> Rel
     """Start a release of a demo process with one of its input sets."""
     where = Process.objects.get(identifier=process)
     specs, _ = input_sets.asked_by([where])[where.pk]
-    values = input_sets.values_of(InputSet.objects.get(process=where, name=input_set), specs)
+    chosen = InputSet.objects.get(process=where, name=input_set)
+    values, _ = taken_over(where, input_sets.values_of(chosen, specs), specs, starter=starter)
     return planning.start(process=where, given=values, actor=Actor(starter.pk, starter.email, "demo"), starter=starter, name=name)
 
 

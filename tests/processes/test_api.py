@@ -283,6 +283,10 @@ def test_the_difference_of_two_versions_is_told(as_owner: Api, process: Process,
     }
     assert as_owner.get("processes/standard/versions/2/diff/2/").json() == {"changes": []}
     problem(as_owner.get("processes/standard/versions/1/diff/9/"), 404, "not_found")
+    assert as_owner.get("processes/standard/versions/2/diff/draft/").json() == {"changes": []}
+    editing.write_draft(process, document_of(process) | {"name": "Third"}, actor=owner)
+    assert [item["text"] for item in as_owner.get("processes/standard/versions/1/diff/draft/").json()["changes"]] == ["name of the process: Standard -> Third"]
+    assert [item["after"] for item in as_owner.get("processes/standard/versions/draft/diff/2/").json()["changes"]] == ["Second"]
 
 
 # The rest
