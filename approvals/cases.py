@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from approvals.querysets import cases_of
-from releases.models import Attempt
+from releases.models import Attempt, Release
+
+_OF_AN_ATTEMPT = ("run_id", "release_id", "root_id", "bound_hash", "request", "run__key", "run__release_id")
 
 
 def attempts_with_release(ids: Iterable[int]) -> list[Attempt]:
     """These attempts with all that `cases_of` reads."""
-    rows = Attempt.objects.filter(pk__in=list(ids)).select_related("run__release__version__published_by", "run__release__starter", "run__release__process")
-    return list(rows.defer("run__release__version__document", "run__release__inputs", "run__release__variables", "run__release__outputs"))
+    rows = list(Attempt.objects.filter(pk__in=list(ids)).select_related("run").only(*_OF_AN_ATTEMPT))
+    releases = Release.objects.filter(pk__in={row.release_id for row in rows}).select_related("version__published_by", "starter", "process")
+    known = releases.defer("version__document", "inputs", "variables", "outputs").in_bulk()
+    for row in rows:  # one row of the release, not one for each of its attempts
+        row.run.release = known[row.release_id]
+    return rows
 
 
 def deciders(ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
@@ -19,8 +25,9 @@ def deciders(ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
     found = {}
     for number, case in cases_of(attempts_with_release(ids)).items():
         can: set[str] = set()
-        if case.verdict.state != "impossible":
-            for line in case.verdict.lines:
+        verdict = case.verdict
+        if verdict.state != "impossible":
+            for line in verdict.lines:
                 if line.asked:
                     can |= line.can_fill
         found[number] = sorted(can)

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -22,13 +22,15 @@ from approvals.pages import Question
 from approvals.querysets import given_by, items_of, waiting
 from approvals.questions import seen_attempt
 from releases.engine import Actor
-from releases.models import Attempt, Release
+from releases.models import ActivityRun, Attempt, Release
 from relorch.accounts import passkeys
 from relorch.accounts.confirming import Proof, asked_of, confirm, confirm_by_passkey
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 from relorch.lib.htmx import page_or_fragment
 from relorch.lib.look import KINDS
 
+MOST_IN_PANEL = 10
+"""Questions that the page of a release shows above its phases; the list of activities has the others."""
 CONFIRMING = frozenset({"reauthenticate", "not_confirmed", "both_components", "too_many_tries"})
 """Refusals that are said at the field of the password."""
 
@@ -88,9 +90,14 @@ def _tabs(found: Inbox, current: str) -> list[dict[str, Any]]:
 @login_required
 @require_safe
 def panel(request: HttpRequest, release: int) -> HttpResponse:
-    """What a release (and its children) waits for: the reader's own questions first."""
+    """What a release (and its children) waits for: the reader's own questions first, and of very many the most urgent."""
     seen = get_object_or_404(Release.objects.visible_to(request.user), pk=release)
-    items = items_of(waiting().filter(Q(release=seen) | Q(root=seen)), request.user)
+    asked = waiting().filter(Q(release=seen) | Q(root=seen))
+    number = asked.count()
+    if number > MOST_IN_PANEL:
+        yours = ActivityRun.objects.waiting_for(request.user).order_by().values("pk")
+        asked = asked.alias(is_others=Case(When(run__in=yours, then=0), default=1)).order_by("is_others", *asked.query.order_by)[:MOST_IN_PANEL]
+    items = items_of(asked, request.user)
     items.sort(key=lambda item: not item.is_mine)
     shown = [
         {
@@ -108,7 +115,9 @@ def panel(request: HttpRequest, release: int) -> HttpResponse:
         for item in items
     ]
     title = "Waiting for you" if any(item.is_mine for item in items) else "Waiting for people"
-    return page_or_fragment(request, "approvals/panel.html", "approvals/_panel.html", {"release": seen, "items": shown, "title": title})
+    return page_or_fragment(
+        request, "approvals/panel.html", "approvals/_panel.html", {"release": seen, "items": shown, "more": number - len(shown), "title": title}
+    )
 
 
 @login_required

@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.urls import reverse
 from django.utils.http import urlencode
 
 from releases import access, operating, states
@@ -184,8 +183,8 @@ class ActivityPage:
         return [{"name": name, "label": label, "url": self._tab_url(name), "current": name == current, "count": counts.get(name, "")} for name, label in names]
 
     def _tab_url(self, name: str) -> str:
-        kept = {"open": self.page.opened} if self.page.opened else {}
-        return f"{reverse('releases:activity', args=[self.release.pk, self.key])}?{urlencode({**kept, 'tab': name})}"
+        address = self.page.url_of(self.key)
+        return f"{address}{'&' if self.page.query else '?'}{urlencode({'tab': name})}"
 
     @property
     def current(self) -> str:

@@ -12,12 +12,14 @@ from typing import Any
 from zlib import crc32
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
 from processes.blueprint import Activity
 from releases import states, wording
+from releases.activity_list import ActivityList, Asked, fits
 from releases.asking import owners_of
 from releases.flows import compiled
 from releases.forecasting import Forecast, forecast
@@ -34,7 +36,8 @@ from relorch.lib.words import short_duration
 EVENTS = 8
 DECISIONS = 5
 TOLD = wording.told()
-TABS = ("active", "next", "done", "all")
+MOST_DRAWN, MOST_UNFOLDED = 100, 600
+"""Activities that have a row in the graph, and when the reader has unfolded something; a phase of thousands says how many more there are."""
 TRAIL = "parent_run__release__parent_run__release__parent_run__release__parent_run__release"
 """A release with everything above it: five levels at most (S12)."""
 _SETTLED = frozenset({states.Run.SUCCEEDED, states.Run.SKIPPED, states.Run.IGNORED})
@@ -110,7 +113,7 @@ class Page:
     user: Any
     opened: str = ""
     selected: str = ""
-    show: str = ""
+    asked: Asked = field(default_factory=Asked)
     now: datetime = field(default_factory=timezone.now)
 
     @property
@@ -123,7 +126,7 @@ class Page:
         """Changes with every event of the tree, with what the reader has open, and each minute while something runs, because durations are shown."""
         sequence = Stream.objects.filter(name=self.stream).values_list("sequence", flat=True).first() or 0
         minute = int(self.now.timestamp()) // 60 if self.release.state in states.LIVE else 0
-        return f"{sequence}.{minute}.{crc32(f'{self.opened} {self.selected} {self.show}'.encode())}"
+        return f"{sequence}.{minute}.{crc32(f'{self.opened} {self.selected} {self.asked}'.encode())}"
 
     @cached_property
     def flow(self) -> Any:
@@ -138,7 +141,7 @@ class Page:
     @cached_property
     def runs(self) -> list[ActivityRun]:
         """In the order of the process."""
-        return list(ActivityRun.objects.filter(release=self.release).order_by("position"))
+        return list(ActivityRun.objects.filter(release=self.release).order_by("position").defer("outputs", "changes"))
 
     @cached_property
     def children(self) -> list[Release]:
@@ -149,7 +152,8 @@ class Page:
     @cached_property
     def lines(self) -> list[Line]:
         """Every activity."""
-        attempts = {row.run_id: row for row in Attempt.objects.filter(release=self.release, state__in=["queued", "running", "waiting"])}
+        still = Attempt.objects.filter(release=self.release, state__in=["queued", "running", "waiting"])
+        attempts = {row.run_id: row for row in still.only("run_id", "asked_at", "due_at")}
         yours = set(ActivityRun.objects.waiting_for(self.user).filter(release=self.release).values_list("pk", flat=True))
         children = {row.parent_run_id: row for row in self.children}
         runs = {run.key: run for run in self.runs}
@@ -189,24 +193,37 @@ class Page:
         """Phases in which something has not begun."""
         return {run.phase_run_id for run in self.runs if run.state == states.Run.PENDING}
 
+    @cached_property
+    def query(self) -> str:
+        """What of the address stays on the way to an activity and back: what is unfolded, and what is listed."""
+        said = {**({"open": self.opened} if self.opened else {}), **self.asked.said}
+        return f"?{urlencode(said)}" if said else ""
+
+    @cached_property
+    def _around_a_key(self) -> tuple[str, str]:
+        before, _, after = reverse("releases:activity", args=[self.release.pk, "-"]).rpartition("-")
+        return before, after
+
     def url_of(self, key: str) -> str:
-        """The page of an activity; what is unfolded stays so."""
-        address = reverse("releases:activity", args=[self.release.pk, key])
-        return f"{address}?{urlencode({'open': self.opened})}" if self.opened else address
+        """The page of an activity."""
+        before, after = self._around_a_key  # asked for each of thousands: the addresses differ in the key alone
+        return f"{before}{key}{after}{self.query}"
 
     @cached_property
     def url(self) -> str:
-        """The page itself; what is unfolded stays so."""
-        address = reverse("releases:detail", args=[self.release.pk])
-        return f"{address}?{urlencode({'open': self.opened})}" if self.opened else address
+        """The page itself."""
+        return f"{reverse('releases:detail', args=[self.release.pk])}{self.query}"
 
     @cached_property
     def people(self) -> dict[int, tuple[Any, ...]]:
         """Who is asked, by run."""
+        asked = RunPerson.objects.filter(release=self.release, role=RunPerson.DECIDER, run__state=states.Run.WAITING)
+        rows = list(asked.order_by("line", "pk").values_list("run_id", "user_id", "group_id"))
+        users = get_user_model().objects.in_bulk({user for _, user, _ in rows if user})
+        groups = Group.objects.in_bulk({group for *_, group in rows if group})
         found: dict[int, list[Any]] = {}
-        rows = RunPerson.objects.filter(release=self.release, role=RunPerson.DECIDER, run__state=states.Run.WAITING).select_related("user", "group")
-        for row in rows.order_by("line", "pk"):
-            found.setdefault(row.run_id, []).append(row.user or row.group)
+        for run, user, group in rows:
+            found.setdefault(run, []).append(users[user] if user else groups[group])
         return {run: tuple(dict.fromkeys(people)) for run, people in found.items()}
 
     @cached_property
@@ -243,7 +260,7 @@ class Page:
         answers = answers_in(self.release)
         found = {}
         for key, row in self.phases.items():
-            lines = [line for line in self.lines if line.run.phase_run_id == row.pk]
+            lines = self._lines_by_phase.get(row.pk, [])
             facts = {ln.run.key: Fact(states.Run(ln.run.state), ln.run.skipped_because, ln.run.met, ln.run.attempt_count) for ln in lines}
             state = phase_state(self.flow, key, decided=bool(row.decided), closed=row.closed_at is not None, facts=facts, answers=answers)
             looks = {line.look for line in lines}
@@ -265,7 +282,8 @@ class Page:
                 depends_on=phase.depends_on,
                 owner=next((self.who(name) for name in self.release.phase_owners.get(phase.id) or phase.owners), None),
                 time=self._phase_time(key),
-                because=states.Skipped.BAD_END if any(run.skipped_because == states.Skipped.BAD_END for run in self.runs_in(key)) else "",
+                because=states.Skipped.BAD_END if any(line.run.skipped_because == states.Skipped.BAD_END for line in self._lines_in(key)) else "",
+                all_url=f"?{urlencode({'show': 'all', 'phase': key})}#activities",
             )
             for key, phase in self.flow.phases.items()
         ]
@@ -286,12 +304,18 @@ class Page:
             )
             for line in self.lines
         ]
-        return layout(phases, rows, opened=opened_from(self.opened), selected=self.selected)
+        return layout(phases, rows, opened=opened_from(self.opened), selected=self.selected, most=MOST_UNFOLDED if self.opened else MOST_DRAWN)
 
-    def runs_in(self, key: str) -> list[ActivityRun]:
-        """The runs of a phase."""
+    @cached_property
+    def _lines_by_phase(self) -> dict[int, list[Line]]:
+        found: dict[int, list[Line]] = {}
+        for line in self.lines:
+            found.setdefault(line.run.phase_run_id, []).append(line)
+        return found
+
+    def _lines_in(self, key: str) -> list[Line]:
         row = self.phases.get(key)
-        return [run for run in self.runs if row and run.phase_run_id == row.pk]
+        return self._lines_by_phase.get(row.pk, []) if row else []
 
     def _phase_time(self, key: str) -> str:
         if self.phase_looks.get(key) == "skipped":
@@ -383,38 +407,19 @@ class Page:
         return len(self.lines)
 
     @cached_property
-    def tab(self) -> str:
-        """Which activities are listed."""
-        return self.show if self.show in TABS else "active" if self.release.state in states.LIVE else "all"
-
-    @cached_property
-    def groups(self) -> dict[str, list[Line]]:
-        """Activities by tab."""
-        return {
+    def activities(self) -> ActivityList:
+        """The list below the graph."""
+        groups = {
             "active": self.active,
             "next": [line for line in self.lines if line.is_next],
             "done": [line for line in self.lines if line.run.state in states.CLOSED],
             "all": self.lines,
         }
-
-    @property
-    def listed(self) -> list[Line]:
-        """The rows of the tab."""
-        return self.groups[self.tab]
-
-    @property
-    def segments(self) -> list[dict[str, Any]]:
-        """The switch between the tabs."""
-        kept = {"open": self.opened} if self.opened else {}
-        return [
-            {
-                "label": name.capitalize(),
-                "url": f"?{urlencode({**kept, 'show': name})}#activities",
-                "current": name == self.tab,
-                "count": len(self.groups[name]),
-            }
-            for name in TABS
-        ]
+        if self.asked.phase or self.asked.find:
+            groups = {name: [line for line in lines if fits(line, self.asked, self.flow.phase_of[line.run.key])] for name, lines in groups.items()}
+        phases = {key: phase.label for key, phase in self.flow.phases.items()}
+        tab = self.asked.show or ("active" if self.release.state in states.LIVE else "all")
+        return ActivityList(groups, tab, self.asked, phases, {"open": self.opened} if self.opened else {})
 
     @cached_property
     def events(self) -> list[tuple[wording.Said, datetime]]:

@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from releases import access, confirming, deleting, listing, operating, plan_pages, planning, plans, restarting, saving, scheduling, states
+from releases.activity_list import Asked
 from releases.activity_pages import VERBS, ActivityPage, lines_of
 from releases.models import LogChunk, Release, SavedFilter
 from releases.pages import Page, visible
@@ -59,7 +60,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, pk: int, selected: str = "") -> Page:
     release = get_object_or_404(visible(request.user), pk=pk)
-    page = Page(release, request.user, opened=request.GET.get("open", ""), selected=selected, show=request.GET.get("show", ""))
+    page = Page(release, request.user, opened=request.GET.get("open", ""), selected=selected, asked=Asked.of(request.GET))
     if selected and selected not in page.flow.steps:
         raise Http404
     return page
@@ -100,7 +101,7 @@ def live(request: HttpRequest, pk: int, shown: str) -> HttpResponse:
     request.GET = QueryDict(address.query)  # links of the fragments lead back to the page as the reader sees it
     selected = _ACTIVITY.search(address.path)
     release = get_object_or_404(visible(request.user), pk=pk)
-    page = Page(release, request.user, opened=request.GET.get("open", ""), selected=selected[1] if selected else "", show=request.GET.get("show", ""))
+    page = Page(release, request.user, opened=request.GET.get("open", ""), selected=selected[1] if selected else "", asked=Asked.of(request.GET))
     if request.headers.get("HX-PTag") == page.version and shown == release.state:
         return HttpResponseNotModified(headers={"HX-PTag": page.version})
     response = render(request, "releases/_live.html", _context(page, changed=shown != release.state))

@@ -49,36 +49,51 @@ def waiting_for(release: Release, viewer: Any = None) -> list[dict[str, Any]]:
 
     Releases that `viewer` may not see and that hold or want the same lock are not named.
     """
+    return first_waits(release, viewer, None)[0]
+
+
+def first_waits(release: Release, viewer: Any, most: int | None) -> tuple[list[dict[str, Any]], int, set[int]]:
+    """The first so many entries of `waiting_for`, how many there are, and the releases in which something waits."""
     if release.state == State.SCHEDULED:
-        return [_scheduled(release)]
+        return [_scheduled(release)], 1, {release.pk}
     if release.state not in LIVE:
-        return []
-    runs = _open_runs(release)
+        return [], 0, set()
+    ids, where = _open_runs(release)
     found = [_hold(release)] if release.state == State.HELD else []
-    if runs:
-        found += _Reading(runs, viewer).entries()
+    number = len(found) + len(ids)
+    if ids:
+        found += _Reading(_read(ids[:most]), viewer).entries()
     elif release.state == State.RUNNING:
-        found.append(_between(release))
-    return found
+        found, number = [_between(release)], 1
+    return found[:most], number, where
 
 
-def _open_runs(release: Release) -> list[ActivityRun]:
-    """Those of the release and of everything below it, in one query over the tree."""
+def _open_runs(release: Release) -> tuple[list[int], set[int]]:
+    """The open runs of the release and of everything below it, and the releases that they are in, by one query over the tree."""
     rows = ActivityRun.objects.filter(root_id=release.root_id, state__in=SHOWN).order_by("release_id", "position")
-    rows = rows.select_related("release__process", "release__starter")
-    in_release: dict[int, list[ActivityRun]] = {}
+    in_release: dict[int, list[int]] = {}
     below: dict[int, list[int]] = {}
-    for run in rows.defer("outputs", "met", "changes", "release__inputs", "release__variables", "release__outputs", "release__pins"):
-        if run.release_id not in in_release and run.release.parent_run_id:
-            below.setdefault(run.release.parent_run_id, []).append(run.release_id)
-        in_release.setdefault(run.release_id, []).append(run)
-    found: list[ActivityRun] = []
+    for run, where, parent in rows.values_list("pk", "release_id", "release__parent_run_id"):
+        if where not in in_release and parent:
+            below.setdefault(parent, []).append(where)
+        in_release.setdefault(where, []).append(run)
+    found: list[int] = []
     left = [release.pk]
     for one in left:
         here = in_release.get(one, [])
         found += here
-        left += [child for run in here for child in below.get(run.pk, ())]
-    return found
+        left += [child for run in here for child in below.get(run, ())]
+    return found, {one for one in left if one in in_release}
+
+
+def _read(ids: Sequence[int]) -> list[ActivityRun]:
+    """These runs in this order, those of one release with the same row of it."""
+    rows = ActivityRun.objects.filter(pk__in=ids).defer("outputs", "met", "changes").in_bulk()
+    releases = Release.objects.filter(pk__in={run.release_id for run in rows.values()}).select_related("process", "starter")
+    known = releases.defer("inputs", "variables", "outputs", "pins").in_bulk()
+    for run in rows.values():
+        run.release = known[run.release_id]
+    return [rows[pk] for pk in ids]
 
 
 class _Reading:

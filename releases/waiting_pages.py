@@ -13,7 +13,7 @@ from releases import wording
 from releases.flows import compiled
 from releases.lock_queue import Queue, of_releases
 from releases.models import Release
-from releases.waiting import waiting_for
+from releases.waiting import first_waits
 
 MOST = 8
 NAMED = 3
@@ -63,13 +63,12 @@ class Waits:
 
 def waits_of(release: Release, viewer: Any, labels: Mapping[str, str]) -> Waits:
     """For the page of this release."""
-    entries = waiting_for(release, viewer)
-    shown = entries[:MOST]
+    shown, number, where = first_waits(release, viewer, MOST)
     others = {entry["release"] for entry in shown} | {entry["child"] for entry in shown if entry.get("child")}
     seen = Release.objects.visible_to(viewer).filter(pk__in=others - {release.pk}).select_related("version").in_bulk()
     rows = [_row(entry, release, seen, labels) for entry in shown]
-    queues = of_releases({release.pk} | {entry["release"] for entry in entries}, viewer) if release.started_at else []
-    return Waits(len(entries), rows, queues)
+    queues = of_releases({release.pk} | where, viewer) if release.started_at else []
+    return Waits(number, rows, queues)
 
 
 def _row(entry: Mapping[str, Any], release: Release, seen: Mapping[int, Release], labels: Mapping[str, str]) -> Row:

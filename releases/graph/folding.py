@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from releases.graph.ordering import Parents, reduced, twins
 from releases.graph.parts import FINISHED_PHASE, GraphActivity, GraphPhase
-from releases.states import Run
+from releases.states import BAD, Run
 
 EVERYTHING = "*"
 """The value of `?open=` that folds nothing."""
@@ -19,6 +19,7 @@ MANY_PHASES = 8
 AHEAD = 2  # ranks
 
 FINISHED, LATER = "+finished", "+later"  # no id of an activity looks like this
+_DECIDE = frozenset({Run.ON_HOLD, Run.INTERRUPTED, "waiting_you"})
 _FOLDS = frozenset({Run.SUCCEEDED, Run.SKIPPED, Run.IGNORED, Run.ABORTED})
 _TO_COME = frozenset({"", Run.PENDING, Run.QUEUED})
 
@@ -45,17 +46,31 @@ class Steps:
 
     parents: Parents
     several: dict[str, tuple[str, str]] = field(default_factory=dict)
+    is_cut: bool = False
+    """There were more than a picture can hold: opening it would not show them."""
+
+    @property
+    def rows(self) -> int:
+        """Activities that have a row of their own."""
+        return len(self.parents) - len(self.several)
 
     def boxes(self) -> list[tuple[list[str], list[int]]]:
         """The boxes in their order, each with the indexes of the boxes before it."""
         return twins(self.parents, first=FINISHED, last=LATER)
 
 
-def fold_steps(activities: Mapping[str, GraphActivity], parents: Parents, keep: Set[str] = frozenset()) -> Steps:
-    """A big phase with its finished steps in one row and its far future in another; `keep` stay. `parents` are those inside the phase, in topological order."""
-    finished = {key for key in parents if activities[key].state in _FOLDS and key not in keep}
+def fold_steps(activities: Mapping[str, GraphActivity], parents: Parents, keep: Set[str] = frozenset(), *, folds: bool = True, most: int = 0) -> Steps:
+    """A big phase with its finished steps in one row and its far future in another; `keep` stay. `parents` are those inside the phase, in topological order.
+
+    Without `folds` every step has a row; with `most` only so many have, the most urgent, and one row stands for the others.
+    """
+    finished = {key for key in parents if folds and activities[key].state in _FOLDS and key not in keep}
     rest = [key for key in parents if key not in finished]
-    later = _later(activities, parents, rest, keep)
+    later = _later(activities, parents, rest, keep) if folds else frozenset()
+    shown = [key for key in rest if key not in later]
+    is_cut = 0 < most < len(shown)
+    if is_cut:
+        later |= {*sorted(shown, key=lambda key: (key not in keep, _urgency(activities[key])))[most:]}
     nodes: Parents = {FINISHED: ()} if finished else {}
     for key in rest:
         if key not in later:
@@ -67,11 +82,30 @@ def fold_steps(activities: Mapping[str, GraphActivity], parents: Parents, keep: 
     if finished:
         states = [activities[key].state for key in parents if key in finished]
         word = "closed" if Run.ABORTED in states else "finished"
-        several[FINISHED] = (f"{len(finished)} {word}", Run.SUCCEEDED.value if Run.SUCCEEDED in states else states[0])
+        several[FINISHED] = (f"{len(finished):,} {word}", Run.SUCCEEDED.value if Run.SUCCEEDED in states else states[0])
     if later:
-        states = [activities[key].state for key in later]
-        several[LATER] = (f"{len(later)} more not started", Run.PENDING.value) if any(states) else (f"{len(later)} more", "")
-    return Steps(reduced(nodes), several)
+        kinds = {activities[key].state for key in later}
+        several[LATER] = (f"{len(later):,} more not started", Run.PENDING.value) if any(kinds) and kinds <= _TO_COME else (f"{len(later):,} more", "")
+    return Steps(reduced(nodes), several, is_cut)
+
+
+def fair_share(sizes: Sequence[int], most: int) -> int:
+    """How many rows each may have so that together there are at most so many: who needs less leaves the rest to the others. At least one; 0: no limit."""
+    if not most or sum(sizes) <= most:
+        return 0
+    left, waiting = most, sorted(sizes)
+    while waiting and waiting[0] * len(waiting) <= left:
+        left -= waiting.pop(0)
+    return max(1, left // len(waiting))
+
+
+def _urgency(activity: GraphActivity) -> int:
+    """What a person looks for first: what needs a decision, what failed, what moves, what comes, what is over."""
+    if activity.state in _DECIDE:
+        return 0
+    if activity.state in BAD:
+        return 1
+    return 4 if activity.state in _FOLDS else 3 if activity.state in _TO_COME else 2
 
 
 def _later(activities: Mapping[str, GraphActivity], parents: Parents, rest: list[str], keep: Set[str]) -> frozenset[str]:

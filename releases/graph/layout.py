@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from releases.graph import edges
-from releases.graph.folding import EVERYTHING, FOLD_OVER, Steps, fold_steps, foldable_phases
+from releases.graph.folding import EVERYTHING, FOLD_OVER, LATER, Steps, fair_share, fold_steps, foldable_phases
 from releases.graph.ordering import Parents, acyclic, ranks, reduced
 from releases.graph.parts import (
     ACTIVE,
@@ -42,10 +42,16 @@ WIDE_NAME = 22  # characters from which a phase of a blueprint gets the wide col
 NAMES = 3  # that "after …" says before it counts
 
 
-def layout(phases: Sequence[GraphPhase], activities: Sequence[GraphActivity], *, opened: Set[str] = frozenset(), selected: str = "") -> Graph:
-    """The picture. `opened` names phases whose folds are open (or EVERYTHING), `selected` an activity that must be seen. Never refuses: circles are cut."""
+def layout(phases: Sequence[GraphPhase], activities: Sequence[GraphActivity], *, opened: Set[str] = frozenset(), selected: str = "", most: int = 0) -> Graph:
+    """The picture. `opened` names phases whose folds are open (or EVERYTHING), `selected` an activity that must be seen. Never refuses: circles are cut.
+
+    With `most` no more activities have a row: the less urgent ones of the biggest phases share one, which leads to the phase's `all_url`.
+    """
     work = _Work(phases, activities, opened, selected)
-    drawn = {phase.id: work.drawn(phase) for phase in phases}
+    steps = {phase.id: found for phase in phases if (found := work.steps(phase)) is not None}
+    share = fair_share([found.rows for found in steps.values()], most)
+    cut = {phase.id: work.steps(phase, share) for phase in phases if phase.id in steps and steps[phase.id].rows > share > 0}
+    drawn = {phase.id: _drawn(cut.get(phase.id) or steps.get(phase.id)) for phase in phases}
     columns = _columns(work, drawn)
     cards = {card.phase.id: card for column in columns for card in column.cards}
     inner = [path for key, card in cards.items() for path in edges.inside(card, drawn[key].boxes, drawn[key].rails, work.done_boxes(drawn[key]))]
@@ -81,6 +87,13 @@ class _Drawn:
         return HEAD + 2 * BORDER + 2 * BODY + rows * ROW + len(self.boxes) * 2 * BORDER + (len(self.boxes) - 1) * LINK
 
 
+def _drawn(steps: Steps | None) -> _Drawn:
+    if steps is None:
+        return _Drawn(None, [], {})
+    boxes = steps.boxes()
+    return _Drawn(steps, boxes, edges.rails([earlier for _, earlier in boxes]))
+
+
 class _Work:
     """The given, looked up in the ways that the steps of the layout need."""
 
@@ -92,6 +105,7 @@ class _Work:
             if activity.phase in self.inside:
                 self.inside[activity.phase][activity.id] = activity
         self.selected = selected
+        self._parents: dict[str, Parents] = {}
         self.parents = reduced(acyclic(list(self.phases), {phase.id: phase.depends_on for phase in phases}, self._across()))
         self.rank = ranks(self.parents)
         self.finished_or_far = foldable_phases(phases, self.rank)
@@ -113,16 +127,16 @@ class _Work:
         active = [key for key in self.parents if self.phases[key].state and self.phases[key].state != Run.PENDING and not self.phases[key].satisfies]
         return min(active, key=self.rank.__getitem__, default="")
 
-    def drawn(self, phase: GraphPhase) -> _Drawn:
-        """What is drawn of that phase."""
+    def steps(self, phase: GraphPhase, most: int = 0) -> Steps | None:
+        """What is drawn of that phase, at most so many rows; None where it is folded."""
         inner = self.inside[phase.id]
         if phase.id in self.finished_or_far and phase.id not in self.opened and self.selected not in inner:
-            return _Drawn(None, [], {})
-        parents: Parents = reduced(acyclic(list(inner), {key: activity.depends_on for key, activity in inner.items()}))
+            return None
+        if phase.id not in self._parents:
+            self._parents[phase.id] = reduced(acyclic(list(inner), {key: activity.depends_on for key, activity in inner.items()}))
+        parents = self._parents[phase.id]
         folds = len(inner) > FOLD_OVER and phase.id not in self.opened
-        steps = fold_steps(inner, parents, {self.selected}) if folds else Steps(parents)
-        boxes = steps.boxes()
-        return _Drawn(steps, boxes, edges.rails([earlier for _, earlier in boxes]))
+        return fold_steps(inner, parents, {self.selected}, folds=folds, most=most) if folds or most else Steps(parents)
 
     def done_boxes(self, drawn: _Drawn) -> list[bool]:
         """Of each box whether what follows it is satisfied."""
@@ -146,7 +160,8 @@ class _Work:
         """One line of a box."""
         if key in steps.several:
             label, state = steps.several[key]
-            return Row(id=f"{phase.id}{key}", label=label, state=state, kind="", end="", url="", more=True, open=self.switched(phase.id))
+            url = phase.all_url if steps.is_cut and key == LATER else ""
+            return Row(id=f"{phase.id}{key}", label=label, state=state, kind="", end="", url=url, more=True, open=self.switched(phase.id))
         it = self.activities[key]
         return Row(it.id, it.label, it.state, it.kind, it.end, it.url, it.you, key == self.selected, after=self._after(it), critical=it.critical)
 

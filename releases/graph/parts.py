@@ -65,6 +65,7 @@ class GraphPhase:
     time: str = ""
     url: str = ""
     because: str = ""  # why all of it was skipped
+    all_url: str = ""  # where all its activities are listed
 
     @property
     def satisfies(self) -> bool:
@@ -74,7 +75,8 @@ class GraphPhase:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a box: an activity, or (`more`) several folded into one, with the value of `?open=` that shows them."""
+    """One line of a box: an activity, or (`more`) several folded into one, with the value of `?open=`
+    that shows them, or the `url` of a list where they are more than a picture can hold."""
 
     id: str
     label: str

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from releases.graph import EVERYTHING, Box, Card, Graph, GraphActivity, GraphPhase, Row, layout, opened_from, parts
+from releases.graph.folding import fair_share
 
 ROOT = Path(__file__).resolve().parents[2]
 STATES = ["succeeded", "skipped", "ignored", "running", "waiting", "on_hold", "interrupted", "failed", "rejected", "expired", "aborted", "queued", "pending"]
@@ -286,6 +287,30 @@ def test_a_chain_of_2000_and_a_fan_of_5000_are_no_burden() -> None:
     assert time.process_time() - begin < 2
     assert len(chain.cards[0].boxes) == 2000
     assert len(wide.cards[0].boxes) == 2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most", "share"),
+    [([5_000], 150, 150), ([10, 20], 30, 0), ([10, 20], 0, 0), ([1, 1, 100, 100], 22, 10), ([9] * 50, 25, 1), ([], 5, 0), ([5, 100], 50, 45)],
+)
+def test_a_fair_share_leaves_what_the_small_do_not_need(sizes: list[int], most: int, share: int) -> None:
+    assert fair_share(sizes, most) == share
+
+
+def test_a_picture_holds_so_many_rows_and_keeps_the_urgent_ones() -> None:
+    states = ["running", "waiting", "on_hold", "failed", "pending", "succeeded"]
+    steps = [activity(f"a{n}", state=states[n % 6]) for n in range(600)] + [activity("small", "q", "running")]
+    phases = [GraphPhase("p", "P", "running", all_url="?phase=p"), GraphPhase("q", "Q", "running")]
+    for opened in (frozenset[str](), frozenset({EVERYTHING})):
+        found = rows(layout(phases, steps, opened=opened, most=301, selected="a5"))
+        assert sum(not row.more for row in found) == 301
+        assert {"a5", "small"} <= {row.id for row in found}
+        kept = [row.state for row in found if row.id not in ("a5", "small") and not row.more]
+        assert (kept.count("on_hold"), kept.count("failed"), kept.count("running") + kept.count("waiting")) == (100, 100, 99)
+        (more,) = [row for row in found if row.url == "?phase=p"]
+        assert more.more
+        assert more.label == ("201 more" if not opened else "300 more")
+    assert len(rows(layout(phases, steps, opened={EVERYTHING}))) == 601
 
 
 def test_the_stylesheet_has_the_same_measures() -> None:
