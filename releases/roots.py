@@ -29,8 +29,12 @@ def root_of(release_id: int) -> int:
 
 
 def sent_together() -> AbstractContextManager[Any]:
-    """What is executed inside goes to the database in one round trip. Nothing inside may look at a count of rows."""
-    return connection.connection.pipeline() if psycopg.capabilities.has_pipeline() else nullcontext()
+    """What is executed inside goes to a database across a network in one round trip. Nothing inside may look at a count of rows.
+
+    Over a socket of this machine a trip costs less than a pipeline does (measured: a step of a chain 2.35 ms with, 2.15 without).
+    """
+    is_far = not connection.connection.info.host.startswith("/")
+    return connection.connection.pipeline() if is_far and psycopg.capabilities.has_pipeline() else nullcontext()
 
 
 def lock_roots(cursor: Any, roots: Iterable[int], *, free_only: bool = False, ours: bool = False) -> tuple[dict[int, Tree], datetime | None]:
