@@ -68,9 +68,9 @@ def since_last(attempt: Attempt) -> Since:
         return Since(None)
     now = {**values_at(release, key, _binds(release, key)), **(attempt.bound or {})}
     before = _values_of(previous, key, list(now))
-    found = changes.of_values(before, _without_new_steps(now, previous))
+    found = changes.of_values(before, without_new_steps(now, previous))
     if release.version_id != previous.version_id:
-        found += changes.of_process(_of_versions(previous.version_id, release.version_id))
+        found += changes.of_process(of_versions(previous.version_id, release.version_id))
     return Since(previous, tuple(changes.in_order(found)))
 
 
@@ -87,12 +87,13 @@ def _binds(release: Release, key: str) -> list[str]:
     return ["inputs", "variables", *(f"activities.{step}.outputs" for step in sorted(upstream))]
 
 
-def _without_new_steps(now: dict[str, Any], previous: Release) -> dict[str, Any]:
+def without_new_steps(now: dict[str, Any], previous: Release) -> dict[str, Any]:
     """The outputs of an activity that the version before had not are no news beside the activity itself, which the process's changes name."""
     known = compiled(previous.version_id).flow.steps
     return {origin: values for origin, values in now.items() if not (origin.startswith("activities.") and origin.split(".")[1] not in known)}
 
 
-def _of_versions(before: int, after: int) -> list[diffing.Change]:
+def of_versions(before: int, after: int) -> list[diffing.Change]:
+    """What is different between two versions of a process, by their ids."""
     found = ProcessVersion.objects.in_bulk([before, after])
     return diffing.changes(blueprint_of(found[before]), blueprint_of(found[after]))

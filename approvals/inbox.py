@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from approvals.querysets import Item, items_of, waiting
+from approvals.risks import ORDER, WORDS, risks_of
 from approvals.together import differs_by, sameness
 from releases.models import ActivityRun, Attempt, Release, RunPerson
 from releases.states import LIVE, Run
@@ -20,7 +21,7 @@ from relorch.lib.look import KINDS
 
 MOST = 200
 """Items that an inbox shows; who has more sees the most urgent ones, and is told so."""
-WHOSE = {"groups": "My groups", "asked": "You asked"}
+WHOSE = {"groups": "My groups", "asked": "Asked"}
 DUE: Mapping[str, tuple[str, Callable[[Item], bool]]] = {
     "overdue": ("Overdue", lambda item: item.is_late),
     "day": ("Within a day", lambda item: item.is_soon and not item.is_late),
@@ -66,6 +67,13 @@ class Row:
 
     item: Item
     blocks: bool
+    risk: str
+    """A key of `risks.WORDS`."""
+
+    @property
+    def stake(self) -> str:
+        """The risk in words."""
+        return WORDS[self.risk]
 
     @property
     def same(self) -> str:
@@ -115,11 +123,12 @@ class Inbox:
     def groups(self) -> list[tuple[str, list[Row]]]:
         """The items as the list shows them, without empty groups, in the order of their consequences."""
         shown = [item for item in self._chosen() if self.wanted.takes(item)]
+        risks = risks_of(item.attempt for item in shown)
         heads = ("Overdue", "Due within a day", "Blocks a release", "Waiting for you", "Opens later", "Others decide")
         found: dict[str, list[Row]] = {head: [] for head in heads}
         for item in shown:
-            found[self._head(item)].append(Row(item, self.blocks(item)))
-        return [(head, rows) for head, rows in found.items() if rows]
+            found[self._head(item)].append(Row(item, self.blocks(item), risks[item.attempt.pk]))
+        return [(head, sorted(rows, key=_consequence)) for head, rows in found.items() if rows]
 
     @property
     def items(self) -> list[Item]:
@@ -151,6 +160,12 @@ class Inbox:
         if item.is_soon:
             return "Due within a day"
         return "Blocks a release" if self.blocks(item) else "Waiting for you"
+
+
+def _consequence(row: Row) -> tuple[bool, float, int, int]:
+    """Within a group: what is due first; of what has no deadline, what most waits for, then what is most at stake."""
+    due = row.item.due_at
+    return due is None, due.timestamp() if due else 0, -row.item.later_phases, ORDER.index(row.risk)
 
 
 def inbox_of(user: Any, wanted: Wanted | None = None) -> Inbox:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import F, QuerySet
@@ -92,11 +93,23 @@ class Item:
         return sum(line.count for line in self.case.rule.lines)
 
     @property
+    def later_phases(self) -> int:
+        """How many phases cannot open before it is decided."""
+        return _phases_after(self.release.version_id, self.key)
+
+    @property
     def asked(self) -> list[str]:
         """Who is asked and has not answered, as the process names them: the lines that are asked and not filled."""
         said = (self.attempt.request or {}).get("lines") or []
         open_lines = [n for n, line in enumerate(self.case.verdict.lines) if line.asked and len(line.filled_by) < line.count]
         return list(dict.fromkeys(who for n in open_lines for who in said[n]["of"]))
+
+
+@lru_cache(maxsize=4096)
+def _phases_after(version: int, key: str) -> int:
+    """Versions never change."""
+    flow = compiled(version).flow
+    return sum(key in flow.upstream_of_phase(phase) for phase in flow.phases)
 
 
 def waiting() -> QuerySet[Attempt]:

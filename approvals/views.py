@@ -80,10 +80,10 @@ def _tabs(found: Inbox, current: str) -> list[dict[str, Any]]:
         for whose, label in WHOSE.items()
     ]
     return [
-        {"label": "Inbox", "url": home + found.wanted.address(whose="").rstrip("?"), "count": len(found.mine) or "", "hot": True, "current": current == ""},
+        {"label": "For me", "url": home + found.wanted.address(whose="").rstrip("?"), "count": len(found.mine) or "", "hot": True, "current": current == ""},
         *narrowed,
-        {"label": "Decided by you", "url": reverse("approvals:done"), "current": current == "done"},
-        {"label": "Stand-ins", "url": reverse("approvals:delegations")},
+        {"label": "Decided", "url": reverse("approvals:done"), "current": current == "done"},
+        {"label": "Stand-ins", "url": reverse("approvals:delegations"), "mark": "users-round"},
     ]
 
 

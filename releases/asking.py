@@ -15,7 +15,7 @@ from processes.expressions import condition, render
 from processes.silence import first_after
 from releases.flows import compiled
 from releases.models import ActivityRun, Release, RunPerson, Task
-from releases.names import names_of, names_of_step
+from releases.names import context_of, names_of, names_of_step
 from relorch.lib import secrets
 from relorch.lib.canonical import sha256_of
 from relorch.lib.sealing import seal
@@ -114,6 +114,15 @@ def values_at(release: Release, key: str, places: Sequence[str], *, readable: bo
         if value is not None and value != {}:
             found[place] = value
     return found
+
+
+def with_digests(values: Mapping[str, Any], root: int) -> Any:
+    """These stored values of a release of this tree as they are bound; a secret that cannot be read any more is only marked as one."""
+    hidden = secrets.hide(values)
+    try:
+        return _digests(hidden, secrets.opened(values, context_of(root)))
+    except secrets.SecretUnreadable:
+        return hidden
 
 
 def _known(release: Release, places: Sequence[str]) -> list[str]:

@@ -85,6 +85,7 @@ class Release(models.Model):
             models.Index(fields=["stirred_at"], name="release_stirred", condition=Q(stirred_at__isnull=False)),
             models.Index(fields=["scheduled_for"], name="release_scheduled", condition=Q(state="scheduled")),
             models.Index(fields=["state", "-id"], name="release_state"),
+            models.Index(fields=["process", "-finished_at", "-id"], name="release_last_succeeded", condition=Q(state="succeeded")),
             models.Index(fields=["expected_end"], name="release_to_be_missed", condition=Q(state="scheduled")),
             GinIndex(fields=["tags"], name="release_tags"),
             models.Index(fields=["starter", "process"], name="release_starter_process"),

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from approvals import inbox, signing, together
+from approvals.comparing import since_last
 from approvals.inbox import Wanted, inbox_of
 from approvals.models import SignOff
 from releases.engine import Actor
@@ -246,3 +247,80 @@ def test_the_drawer_offers_to_ask_others_to_whoever_may() -> None:
     where = f"/releases/{world.releases[0].pk}/activities/ask/"
     assert "/ask/reassign/" in client_of(world.sam).get(where).content.decode()
     assert "/ask/reassign/" not in client_of(world.ann).get(where).content.decode()
+
+
+# --- what is at stake -----------------------------------------------------------------------------------------------------------------------
+
+
+def stake_of(release: Release, person: Any) -> str:
+    """As the inbox says it, and, so that the two never differ, as the page says it."""
+    (row,) = [row for _, rows in inbox_of(person).groups for row in rows if row.item.release.pk == release.pk]
+    since = since_last(row.item.attempt)
+    order = ("high", "medium", "low")
+    on_page = "first" if since.previous is None else min((change.risk for change in since.changes), key=order.index, default="none")
+    assert row.risk == on_page
+    return str(row.stake)
+
+
+def test_each_question_says_what_is_at_stake_and_what_it_blocks() -> None:
+    qa = factories.group("qa")
+    ann, sam = factories.person("ann", groups=(qa,)), factories.person("sam")
+    ask = manual("ask", approval={"requires": [{"count": 1, "of": ["group:qa"]}]})
+    build = {"id": "build", "type": "automated", "connector": "noop", "with": {"outputs": {"image": "${{ inputs.image }}", "tests": 12}}}
+    values = {"image": {"type": "string", "default": "shop:1"}, "note": {"type": "string"}, "key": {"type": "secret"}}
+    process = factories.process("shop", inputs=values, variables={"wide": "${{ inputs.note == 'x' }}"}, phases=[
+        {"id": "make", "activities": [build]},
+        {"id": "go", "depends_on": ["make"], "variables": {"who": "me"}, "activities": [ask]},
+        {"id": "ship", "depends_on": ["go"], "activities": [{"id": "ship_it", "type": "automated", "connector": "noop"}]},
+        {"id": "after", "depends_on": ["ship"], "activities": [{"id": "tell", "type": "automated", "connector": "noop"}]},
+    ])  # fmt: skip
+    factories.version(process)
+
+    def asked(**inputs: Any) -> Release:
+        release = started(process, sam, **{"note": "a", "key": "k", **inputs})
+        run_on(release)
+        return release
+
+    first = asked()
+    assert stake_of(first, ann) == "First release"
+    signing.sign_off(release=first.pk, activity="ask", person=ann, actor=Actor(ann.pk, ann.email, "page"), decision="approve")
+    run_on(first)
+    expected = {"No change": asked(), "Low risk": asked(note="b"), "High risk": asked(key="another"), "Medium risk": asked(image="shop:2")}
+    assert {stake_of(release, ann): release.pk for release in expected.values()} == {word: release.pk for word, release in expected.items()}
+    page = client_of(ann).get("/").content.decode()
+    assert all(f">{word}</span>" in page for word in expected)
+    assert page.count("blocks 2 phases") == 4
+    rows = [row for _, rows in inbox_of(ann).groups for row in rows]
+    assert [row.stake for row in rows] == ["High risk", "Medium risk", "Low risk", "No change"], "by consequence"
+
+
+def test_what_most_waits_for_comes_first() -> None:
+    qa = factories.group("qa")
+    ann, sam = factories.person("ann", groups=(qa,)), factories.person("sam")
+    ask = manual("ask", approval={"requires": [{"count": 1, "of": ["group:qa"]}]})
+    alone = started(published(blueprint(ask)), sam)
+    rest = [{"id": "ship", "depends_on": ["go"], "activities": [{"id": "ship_it", "type": "automated", "connector": "noop"}]}]
+    process = factories.process("long", phases=[{"id": "go", "activities": [ask]}, *rest])
+    factories.version(process)
+    blocking = started(process, sam)
+    for release in (alone, blocking):
+        run_on(release)
+    assert [item.release.pk for item in inbox_of(ann).items] == [blocking.pk, alone.pk]
+    assert [item.later_phases for item in inbox_of(ann).items] == [1, 0]
+
+
+def test_the_inbox_of_many_asks_no_more_than_that_of_two_whatever_is_at_stake() -> None:
+    world = World(2)
+    done = world.start()
+    signing.sign_off(release=done.pk, activity="ask", person=world.ann, actor=Actor(world.ann.pk, world.ann.email, "page"), decision="approve")
+    run_on(done)
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as seen:
+            client_of(world.ann).get("/")
+        return len(seen)
+
+    asked()
+    few = asked()
+    world.releases += [world.start() for _ in range(8)]
+    assert asked() == few
