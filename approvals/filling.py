@@ -14,18 +14,19 @@ from approvals import packets
 from approvals.asked import newest, still_open, the_one_waiting
 from approvals.deciding import Case, case_of
 from approvals.staling import make_stale
-from processes.blueprint import ValueType, Variable
+from processes.blueprint import Activity, ValueType, Variable
 from processes.problems import Problem, errors
 from processes.store_scope import GIVEN
 from processes.surroundings import knows
 from processes.variables import resolve_inputs
-from releases import talking
+from releases import form_secrets, talking
 from releases.access import owns_run
 from releases.engine import Actor, Work, locked
 from releases.flows import compiled
 from releases.models import Attachment, Attempt
 from releases.names import names_of
 from releases.states import Run
+from relorch.lib import secrets
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 from relorch.lib.files import Kept
 
@@ -54,19 +55,33 @@ def read(attempt: Attempt, given: Mapping[str, Any] | None, *, form: bool, compl
     seen = dict(attempt.filled or {})
     if given is None and not complete:
         return Filled(attempt.pk, seen, seen)
-    merged, files, problems = _with_files(attempt, specs, {**seen, **(given or {})}, seen)
+    activity, root = _activity(attempt), attempt.root_id
+    merged, files, problems = _with_files(
+        attempt, specs, {**form_secrets.opened(activity, seen, root), **_without_kept(activity, given or {}, form=form)}, seen
+    )
     merged = {name: value for name, value in merged.items() if value is not None}
     if not complete:
         specs = {name: spec.model_copy(update={"required": False, "required_if": None}) for name, spec in specs.items()}
     values, found = resolve_inputs(specs, merged, names=names_of(attempt.run.release, [(GIVEN,)], step=attempt.run.key), form=form, people=knows)
     known = {problem.place for problem in problems}
     wrong = [Problem(p.code, p.message, p.place.replace("/inputs/", "/fields/"), p.severity) for p in errors(found)]
+    values = form_secrets.stored(activity, values, root, seen=seen)
     return Filled(attempt.pk, seen, values, files, (*problems, *(problem for problem in wrong if problem.place not in known)))
 
 
 def specs_of(attempt: Attempt) -> Mapping[str, Variable]:
     """The fields of its form."""
-    return compiled(attempt.run.release.version_id).steps[attempt.run.key].activity.fields
+    return _activity(attempt).fields
+
+
+def _activity(attempt: Attempt) -> Activity:
+    return compiled(attempt.run.release.version_id).steps[attempt.run.key].activity
+
+
+def _without_kept(activity: Activity, given: Mapping[str, Any], *, form: bool) -> dict[str, Any]:
+    """Without secrets that stay as they are: shown as hidden and given back so, or left empty in a form, which never shows them."""
+    same = {name for name in form_secrets.names_in(activity) if secrets.is_hidden(given.get(name)) or (form and given.get(name) == "")}
+    return {name: value for name, value in given.items() if name not in same}
 
 
 def check_unchanged(attempt: Attempt, filled: Filled) -> None:

@@ -12,6 +12,7 @@ from approvals.models import SignOff
 from processes.blueprint import Approval, Variable
 from processes.problems import Problem
 from processes.value_fields import ValueForm
+from relorch.lib import secrets
 
 COMMENT_HINTS = {"required": "required", "required_on_reject": "needed when you reject", "optional": "optional"}
 
@@ -42,7 +43,10 @@ class DecisionForm(ValueForm):
         files: Any = None,
         asked: Sequence[str] = (),
     ) -> None:
-        super().__init__(specs, data, values=filled, files=files)
+        super().__init__(specs, data, values={name: value for name, value in (filled or {}).items() if not secrets.is_secret(value)}, files=files)
+        for name in specs:
+            if secrets.is_secret((filled or {}).get(name)):
+                self.fields[name].help_text = "Kept; fill in only to use another one"
         self.fields["-decision"] = forms.ChoiceField(choices=SignOff.Decision.choices, widget=forms.RadioSelect, label="Your decision")
         self.fields["-comment"] = forms.CharField(
             widget=forms.Textarea(attrs={"rows": 3}), required=False, label="Comment", help_text=COMMENT_HINTS[approval.comment]

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from approvals.models import Packet, SignOff
-from releases.asking import hash_of
+from releases.asking import hash_of, with_digests
+from releases.flows import compiled
+from releases.form_secrets import names_in
 from releases.models import Attempt, Task
 from relorch.audit.chain import instant
 
@@ -29,7 +31,7 @@ def content_of(attempt: Attempt) -> dict[str, Any]:
         "asked_at": instant(attempt.asked_at) if attempt.asked_at else "",
         "bound": attempt.bound or {},
         "shown": _shown(attempt.request or {}),
-        "filled": attempt.filled or {},
+        "filled": _filled(attempt),
         **tasks,
     }
 
@@ -40,6 +42,15 @@ def _shown(request: Mapping[str, Any]) -> dict[str, Any]:
     if LINES_BEFORE in shown:
         shown["lines"] = shown.pop(LINES_BEFORE)
     return shown
+
+
+def _filled(attempt: Attempt) -> dict[str, Any]:
+    """What the form holds; a secret is a keyed digest, so that the same one is the same packet whichever key keeps it."""
+    if not attempt.filled:
+        return {}
+    release = attempt.run.release
+    own = {name: attempt.filled[name] for name in names_in(compiled(release.version_id).steps[attempt.run.key].activity) if name in attempt.filled}
+    return {**attempt.filled, **with_digests(own, release.root_id)} if own else dict(attempt.filled)
 
 
 def _tasks(attempt: Attempt) -> list[dict[str, Any]]:

@@ -89,11 +89,12 @@ def _results(attempts: Sequence[Attempt], previous: Mapping[int, Release]) -> tu
     places = [place.split(".") for attempt in attempts for place in attempt.bound or {}]
     steps = {parts[1] for parts in places if parts[0] == "activities" and len(parts) > 1}
     earlier = {release.pk for release in previous.values()}
+    roots = {release.pk: release.root_id for release in previous.values()}
     runs = ActivityRun.objects.filter(release__in=earlier, key__in=steps).order_by().values_list("release_id", "key", "state", "outputs")
     named = {parts[1] for parts in places if parts[0] == "phases" and len(parts) > 1}
     named |= {compiled(attempt.run.release.version_id).flow.phase_of[attempt.run.key] for attempt in attempts}
     phases = PhaseRun.objects.filter(release__in=earlier, key__in=named).order_by().values_list("release_id", "key", "variables", "outputs")
     return (
-        {(release, key): {"state": state, "outputs": outputs or {}} for release, key, state, outputs in runs},
+        {(release, key): {"state": state, "outputs": with_digests(outputs or {}, roots[release])} for release, key, state, outputs in runs},
         {(release, key): (variables or {}, outputs or {}) for release, key, variables, outputs in phases},
     )

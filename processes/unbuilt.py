@@ -1,13 +1,10 @@
-"""Keys of the process file that are read, kept and shown, but not carried out by this version: said before anybody relies on them. Pure.
-
-What would weaken a control if it were left out blocks publishing; the rest is a warning.
-"""
+"""Keys of the process file that are read, kept and shown, but not carried out by this version: said before anybody relies on them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from processes.blueprint import Activity, Blueprint, ValueType
+from processes.blueprint import Activity, Blueprint
 from processes.problems import Problem, Severity, pointer
 
 CODE = "not_carried_out"
@@ -26,14 +23,7 @@ def problems(blueprint: Blueprint) -> list[Problem]:
 def _of_activity(activity: Activity, place: str) -> Iterator[Problem]:
     if activity.respects_freeze:
         yield _warning(f"{place}/respects_freeze", "There are no freezes yet: this activity starts at any time.")
-    for name, field in activity.fields.items():
-        if field.type is ValueType.SECRET:
-            yield _error(f"{place}/fields/{name}", "A secret in a form is not kept encrypted yet: ask for it when the release starts.")
 
 
 def _warning(place: str, message: str) -> Problem:
     return Problem(CODE, message, place, Severity.WARNING)
-
-
-def _error(place: str, message: str) -> Problem:
-    return Problem(CODE, message, place)

@@ -9,19 +9,15 @@ from processes.expressions import references, references_of_condition
 from processes.store_scope import GIVEN
 from processes.surroundings import knows
 from processes.variables import resolve_variables
-from releases import states
+from releases import form_secrets, states
 from releases.flows import compiled
+from releases.form_secrets import context_of
 from releases.models import ActivityRun, PhaseRun, Release
 from releases.scheduler import Answer, Fact, phase_state
 from relorch.audit.chain import instant
 from relorch.lib import secrets
 
 Paths = Iterable[tuple[str, ...]]
-
-
-def context_of(root: int) -> str:
-    """What the secrets of a release tree are bound to."""
-    return f"release:{root}"
 
 
 def about_release(release: Release) -> dict[str, Any]:
@@ -81,7 +77,7 @@ def names_of(release: Release, paths: Paths, *, phase: str = "", step: str = "",
     names = {
         "inputs": shown(release.inputs),
         "variables": shown(variables),
-        "activities": _activities(release, activities) if activities else {},
+        "activities": _activities(release, activities, reveal=reveal) if activities else {},
         "phases": _phases(release, phases) if phases else {},
         "release": about_release(release),
         "process": about_process(release),
@@ -99,9 +95,10 @@ def names_of_step(release: Release, key: str, *templates: Any, conditions: Itera
     return names
 
 
-def _activities(release: Release, keys: Iterable[str]) -> dict[str, Any]:
+def _activities(release: Release, keys: Iterable[str], *, reveal: bool) -> dict[str, Any]:
     rows = ActivityRun.objects.filter(release=release, key__in=list(keys)).values_list("key", "state", "outputs")
-    return {key: {"state": state, "outputs": outputs or {}} for key, state, outputs in rows}
+    steps = compiled(release.version_id).flow.steps
+    return {key: {"state": state, "outputs": form_secrets.shown(steps[key], outputs or {}, release.root_id, reveal=reveal)} for key, state, outputs in rows}
 
 
 def _phases(release: Release, keys: Iterable[str]) -> dict[str, Any]:

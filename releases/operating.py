@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from processes.problems import Problem
-from releases import children
+from releases import children, form_secrets
 from releases.aborting import abort_children, abort_tree, below, end_attempts
 from releases.downstream import outputs_needed
 from releases.engine import Actor, End, Move, Ref, Work, locked
@@ -348,6 +348,8 @@ def _leave_waiting(work: Work, ref: Ref, state: Run, reason: str) -> None:
 
 
 def _close_by_hand(work: Work, ref: Ref, was: Run, state: Run, reason: str, *, outputs: Mapping[str, Any] | None = None, verb: str = "") -> None:
+    if outputs is not None:
+        outputs = form_secrets.stored(work.compiled(ref.release).flow.steps[ref.key], outputs, work.release(ref.release).root)
     work.cursor.execute(
         """
         UPDATE releases_activityrun SET state = %s, outcome = '', finished_at = %s, outputs = coalesce(%s::json, outputs) WHERE id = %s AND state = %s

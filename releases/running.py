@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from processes.expressions import ExpressionError, render
-from releases import attempts
+from releases import attempts, form_secrets
 from releases.attempts import POLL_AGAIN, Wait
 from releases.connectors.base import Call, Done, Later
 from releases.connectors.registry import connector
@@ -79,7 +79,7 @@ def _secrets_of(release: Release) -> list[str]:
 
     for values in (release.inputs, release.variables):
         collect(values, secrets.opened(values, f"release:{release.root_id}"))
-    return found
+    return found + form_secrets.texts_of(release)
 
 
 def _call(claim: Claim, step: Step, arguments: dict[str, Any], at: datetime, hidden: list[str]) -> Done | Later:

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from processes import input_sets
+from releases import form_secrets
 from releases.models import Release
 from releases.names import context_of
 from relorch.accounts import authenticators
@@ -22,8 +23,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """One row at a time, so that nothing waits for it."""
         key = secrets.rotate()
-        sets, releases, apps = input_sets.renew_secrets(), _renew_releases(), authenticators.renew_secrets()
-        said = f"{sets} input sets, {releases} releases and {apps} authenticators encrypted again"
+        sets, releases, forms, apps = input_sets.renew_secrets(), _renew_releases(), form_secrets.renew(), authenticators.renew_secrets()
+        said = f"{sets} input sets, {releases} releases, {forms} forms and their results and {apps} authenticators encrypted again"
         self.stdout.write(f"New key {key}; {said}. The file secret-keys in the home has changed: save it.")
 
 
