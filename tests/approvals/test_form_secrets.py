@@ -24,7 +24,7 @@ from tests.releases.driving import run_on, started
 from tests.releases.scenes import states
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SECRET = "swordfish-4711-canary"  # noqa: S105 - what must be nowhere
+SECRET = "swordfish-4711-canary"
 
 
 class World:
