@@ -14,8 +14,9 @@ from processes.durations import parse_duration
 from processes.expressions import condition, render
 from processes.silence import first_after
 from releases.flows import compiled
+from releases.form_secrets import context_of
 from releases.models import ActivityRun, Release, RunPerson, Task
-from releases.names import context_of, names_of, names_of_step
+from releases.names import names_of, names_of_step
 from relorch.lib import secrets
 from relorch.lib.canonical import sha256_of
 from relorch.lib.sealing import seal

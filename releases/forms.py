@@ -18,8 +18,8 @@ from processes.models import InputSet, Process, ProcessVersion
 from processes.problems import Problem
 from releases import making, planning, scheduling
 from releases.engine import Actor
+from releases.form_secrets import context_of
 from releases.models import Release
-from releases.names import context_of
 from releases.taking_over import taken_over
 from relorch.lib import secrets
 from relorch.lib.errors import Invalid

@@ -15,8 +15,8 @@ from releases import overview, planning, scheduling
 from releases.access import may_operate
 from releases.engine import Actor
 from releases.flows import compiled
+from releases.form_secrets import context_of
 from releases.models import Release
-from releases.names import context_of
 from releases.taking_over import taken_over
 from relorch.lib import secrets
 from relorch.lib.errors import Conflict, Invalid

@@ -22,9 +22,10 @@ from releases import engine, overview
 from releases.asking import owner_rows
 from releases.engine import Actor, Move, Work
 from releases.flows import compiled
+from releases.form_secrets import context_of
 from releases.meetable import problems_of_starter
 from releases.models import Release, RunPerson
-from releases.names import about_process, about_release, context_of
+from releases.names import about_process, about_release
 from releases.states import Release as State
 from relorch.audit.chain import instant
 from relorch.lib import secrets

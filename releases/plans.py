@@ -19,8 +19,9 @@ from processes.variables import resolve_inputs, resolve_variables
 from releases import planning
 from releases.estimates import estimates_of
 from releases.flows import compiled
+from releases.form_secrets import context_of
 from releases.models import Release
-from releases.names import about_process, about_release, context_of
+from releases.names import about_process, about_release
 from releases.rehearsing import Estimate, Rehearsal, lengths_of, rehearse, spread
 from releases.responsible import people_named
 from relorch.lib import secrets

@@ -15,8 +15,8 @@ from processes.models import Process, ProcessVersion
 from processes.problems import Problem, errors
 from releases import planning
 from releases.engine import ENGINE, Actor, Move, Work, locked
+from releases.form_secrets import context_of
 from releases.models import Release
-from releases.names import context_of
 from releases.operating import need_reason
 from releases.states import Release as State
 from relorch.audit.chain import instant

@@ -13,8 +13,8 @@ from processes import input_sets
 from processes.models import InputSet
 from releases import planning
 from releases.engine import Actor
+from releases.form_secrets import context_of
 from releases.models import Release
-from releases.names import context_of
 from relorch.lib import secrets
 from tests import factories
 

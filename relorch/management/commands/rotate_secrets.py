@@ -9,8 +9,8 @@ from django.db import transaction
 
 from processes import input_sets
 from releases import form_secrets
+from releases.form_secrets import context_of
 from releases.models import Release
-from releases.names import context_of
 from relorch.accounts import authenticators
 from relorch.lib import secrets
 
