@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,7 +24,9 @@ from processes.differences import difference
 from processes.draft_text import plain, text_of
 from processes.models import Process
 from processes.problems import Problem, errors
+from processes.surroundings import world
 from processes.views import around, draft_of, visible
+from processes.words import words_of
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 
 LONGEST_TEXT = 1024 * 1024
@@ -71,7 +74,7 @@ def check(request: HttpRequest, id: str) -> HttpResponse:
     """What is wrong with a text that is being typed; nothing is stored."""
     process = _editable(request, id)
     typed = checked(_text(request), process, request.user)
-    return render(request, "processes/_problems.html", _problems(typed))
+    return render(request, "processes/_problems.html", _problems(typed, request.user))
 
 
 def _editable(request: HttpRequest, id: str) -> Process:
@@ -153,13 +156,15 @@ def _lines(before: str, after: str) -> Any:
 
 def _page(request: HttpRequest, process: Process, typed: Typed, more: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
     process = visible(request, process.identifier)
-    context = around(request, process, "source") | {"text": typed.text, "revision": process.revision} | _problems(typed) | dict(more)
+    context = around(request, process, "source") | {"text": typed.text, "revision": process.revision} | _problems(typed, request.user) | dict(more)
     return render(request, "processes/edit.html", context, status=status)
 
 
-def _problems(typed: Typed) -> dict[str, Any]:
-    document = None if typed.unreadable or typed.read.blueprint is None else reading.document(typed.read.blueprint)
+def _problems(typed: Typed, actor: Any) -> dict[str, Any]:
+    blueprint = typed.read.blueprint
+    document = None if typed.unreadable or blueprint is None else reading.document(blueprint)
     return {
+        "words": json.dumps(words_of(blueprint, world(blueprint, actor)), ensure_ascii=False) if isinstance(blueprint, Blueprint) else "",
         "problems": [(replace(problem, line=problem.line or 1), mending.offered(problem, document) if document else "") for problem in typed.problems],
         "blocking": len(errors(typed.problems)),
         "unreadable": typed.unreadable,

@@ -55,7 +55,7 @@ class _Names:
             *(name for phase in document.phases for name in phase.variables),
             *(name for step in c.steps for name in step.activity.variables),
         }
-        self.outputs = _Outputs(c)
+        self.outputs = Outputs(c)
 
     def process(self) -> None:
         document = self.c.blueprint
@@ -223,7 +223,7 @@ class _Names:
             self.c.say("unknown_output", f'{what} has no output "{path[3]}".{declared}', place)
 
 
-class _Outputs:
+class Outputs:
     """The names of an activity's outputs, where they can be known."""
 
     def __init__(self, c: Check) -> None:

@@ -68,6 +68,10 @@
     '.cm-textfield': {backgroundColor: 'var(--surface)', border: '1px solid var(--line-control)', borderRadius: '4px', color: 'inherit'},
     '.cm-button': {background: 'var(--surface)', border: '1px solid var(--line-strong)', borderRadius: '4px', color: 'inherit'},
     '.cm-tooltip': {backgroundColor: 'var(--surface)', color: 'var(--text)', border: '1px solid var(--line-strong)', borderRadius: '6px', overflow: 'hidden'},
+    '.cm-tooltip-autocomplete ul': {fontFamily: 'var(--mono) !important', maxHeight: '16rem !important'},
+    '.cm-tooltip-autocomplete ul li[aria-selected]': {background: 'var(--selected) !important', color: 'var(--text) !important'},
+    '.cm-completionMatchedText': {textDecoration: 'none', fontWeight: '700'},
+    '.cm-completionInfo': {fontFamily: 'var(--sans)', maxWidth: '20rem', padding: '.375rem .625rem'},
     '.cm-diagnostic': {fontFamily: 'var(--sans)', maxWidth: '36rem', whiteSpace: 'normal'},
     '.cm-diagnostic-error': {borderLeftColor: 'var(--failed-solid)'},
     '.cm-diagnostic-warning': {borderLeftColor: 'var(--waiting-solid)'},
@@ -86,6 +90,21 @@
     {tag: [t.keyword, t.meta, t.labelName, t.typeName], color: 'var(--hold-fg)'},
     {tag: [t.punctuation, t.separator, t.squareBracket, t.brace], color: 'var(--text-3)'},
   ]);
+  // The schema comes once; the words come with each answer of the check, and stay while the text cannot be read.
+  let schema, words = {}, heard = '';
+  fetch(form.dataset.schema).then(answer => answer.json()).then(found => { schema = found; }, () => {});
+  const complete = context => {
+    if (!schema) return null;
+    const said = shown().dataset.words;
+    if (said && said !== heard) words = JSON.parse(heard = said);
+    const line = context.state.doc.lineAt(context.pos);
+    const found = globalThis.yamlCompleting(context.state.doc.toString(), line.number - 1, context.pos - line.from, schema, words, context.explicit);
+    if (!found) return null;
+    // What is written to its end is not offered, so that Enter makes a new line.
+    const typed = context.state.sliceDoc(line.from + found.from, context.pos);
+    const longer = found.options.some(option => option.label !== typed && option.label.startsWith(typed));
+    return !context.explicit && !longer && found.options.some(option => option.label === typed) ? null : {from: line.from + found.from, options: found.options};
+  };
   const save = () => { form.requestSubmit(form.querySelector('[name=save]')); return true; };
   view = new EditorView({
     root,
@@ -95,9 +114,9 @@
       extensions: [
         cm.lineNumbers(), cm.foldGutter(), cm.lintGutter(), cm.highlightActiveLineGutter(), cm.highlightSpecialChars(), cm.history(), cm.drawSelection(),
         EditorState.allowMultipleSelections.of(true), cm.indentOnInput(), cm.bracketMatching(), cm.rectangularSelection(), cm.highlightActiveLine(),
-        cm.highlightSelectionMatches(), cm.indentUnit.of('  '), EditorState.tabSize.of(2), cm.yaml(), look, cm.syntaxHighlighting(colours),
+        cm.highlightSelectionMatches(), cm.indentUnit.of('  '), EditorState.tabSize.of(2), cm.yaml(), cm.autocompletion({override: [complete], icons: false}), look, cm.syntaxHighlighting(colours),
         EditorView.contentAttributes.of({'aria-label': 'Process file', spellcheck: 'false'}),
-        cm.keymap.of([{key: 'Mod-s', run: save, preventDefault: true}, ...cm.lintKeymap, ...cm.searchKeymap, ...cm.foldKeymap, ...cm.historyKeymap, ...cm.defaultKeymap]),
+        cm.keymap.of([{key: 'Mod-s', run: save, preventDefault: true}, {key: 'Tab', run: cm.acceptCompletion}, ...cm.lintKeymap, ...cm.searchKeymap, ...cm.foldKeymap, ...cm.historyKeymap, ...cm.defaultKeymap]),
         EditorView.updateListener.of(update => { if (update.docChanged) { area.value = update.state.doc.toString(); typed(); } }),
       ],
     }),

@@ -203,6 +203,20 @@ def test_a_draft_is_written_as_yaml_with_comments(visitor: Visitor) -> None:
     olga.keyboard.press("ArrowUp")
     olga.keyboard.press("Control+Shift+k")
     expect(olga.locator("#problems")).not_to_contain_text("ouputs")
+    offered, first = olga.locator(".cm-tooltip-autocomplete"), olga.locator(".cm-line").nth(1)
+    for key in ("Control+Home", "End", "Enter"):
+        olga.keyboard.press(key)
+    olga.keyboard.type("cat")
+    expect(offered).to_contain_text("category")
+    olga.wait_for_timeout(150)  # an offer is not taken in the instant in which it appears
+    olga.keyboard.press("Enter")
+    expect(first).to_have_text(re.compile("^category: "))
+    olga.keyboard.type("hot")
+    expect(offered).to_contain_text("hotfix")
+    olga.wait_for_timeout(150)
+    olga.keyboard.press("Tab")
+    expect(first).to_have_text(re.compile("^category: hotfix"))
+    olga.keyboard.press("Control+Shift+k")
     with olga.expect_navigation():
         olga.keyboard.press("Control+s")
     expect(olga.locator(".toast").first).to_contain_text("is saved")

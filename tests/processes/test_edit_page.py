@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.html import escape
 
 from processes import editing
 from processes.draft_text import text_of
@@ -189,6 +191,22 @@ def test_the_check_while_typing_stores_nothing(owner: User, shop: Process) -> No
     assert looked.status_code == 200
     assert looked.context["text"] == TEXT
     assert fresh(shop).revision == shop.revision
+
+
+def test_the_check_says_what_can_be_written(owner: User, stranger: User, shop: Process) -> None:
+    factories.group("qa", owner)
+    text = TEXT.replace("phases:\n", "inputs: {version: {}}\nvariables: {image: x}\nphases:\n", 1).replace("noop}", "noop, outputs: {digest: y}}")
+    factories.version(factories.process("hidden", actor=stranger, owners=["user:olga@example.com"]), actor=stranger)
+    factories.version(factories.process("secret", actor=stranger), actor=stranger)
+    answer = client_of(owner).post(f"{PAGE}check/", {"text": text})
+    words = json.loads(answer.context["words"])
+    assert {"inputs.version", "variables.image", "activities.compile.outputs.digest", "phases.build.state", "release.name"} <= set(words["names"])
+    assert (words["phases"], words["activities"], words["owners"]) == (["build", "ship"], ["compile", "go"], ["group:qa"])
+    assert words["process"] == ["hidden"], "what the author may not see is not told"
+    assert "url" in words["with"]["http"]
+    assert escape(answer.context["words"]) in answer.content.decode()
+    unreadable = client_of(owner).post(f"{PAGE}check/", {"text": "a: [b"})
+    assert "data-words" not in unreadable.content.decode(), "the page keeps those that it has"
 
 
 def test_too_large_a_text_is_refused(owner: User, shop: Process) -> None:
