@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from approvals.cases import attempts_with_release
 from approvals.querysets import Item, items_of, waiting
 from approvals.risks import ORDER, WORDS, risks_of
 from approvals.together import differs_by, sameness
@@ -208,7 +209,8 @@ def _narrowed(rows: QuerySet[Attempt], user: Any, wanted: Wanted) -> QuerySet[At
 
 def waiting_count(user: Any) -> int:
     """How many questions wait for this person."""
-    return sum(item.is_mine for item in items_of(_asked_of(user)[:MOST], user))
+    asked = attempts_with_release(_asked_of(user).values_list("pk", flat=True)[:MOST])  # on every page: without the rows' texts
+    return sum(item.is_mine for item in items_of(asked, user))
 
 
 def _asked_of(user: Any) -> QuerySet[Attempt]:

@@ -10,9 +10,11 @@ from threading import Lock
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 
 from processes.access import owner_names, processes_with
 from processes.models import Process, ProcessVersion
@@ -163,24 +165,39 @@ def _steps(versions: Iterable[int]) -> dict[int, Mapping[str, tuple[str, str]]]:
 
 
 def choices(user: Any) -> dict[str, Any]:
-    """What the filters offer: processes and people that occur. Each is looked for by an index; never all releases that somebody may see."""
+    """What the filters offer: processes and people that occur. Each is looked for by an index; never all releases that somebody may see.
+
+    Asked when a page shows them: the rows that keep themselves up to date do without.
+    """
+    offered = SimpleLazyObject(lambda: _choices(user))
+    states_there = [(state.value, state.value.replace("_", " ").capitalize()) for state in states.Release]
+    return {"processes": lambda: offered["processes"], "starters": lambda: offered["starters"], "states": states_there}
+
+
+def _choices(user: Any) -> dict[str, Any]:
     has, started = Release.objects.filter(process=OuterRef("pk")), Release.objects.filter(starter=OuterRef("pk"))
     people = get_user_model().objects.order_by("name", "email")
     if user.is_superuser:
         with_releases, who_started = Q(Exists(has)), Q(Exists(started))
     else:
         shown = Process.objects.filter(processes_with(user, *SHOWING)).order_by().values("pk")
-        with_releases = (Q(pk__in=shown) & Q(Exists(has))) | Q(pk__in=Release.objects.filter(starter=user).order_by().values("process"))
-        who_started = Q(Exists(started.filter(process__in=shown))) | (Q(pk=user.pk) & Q(Exists(started)))
-        for way in (Q(user=user), Q(group__in=user.groups.order_by().values("pk")), stood_in_for(user)):
-            named = RunPerson.objects.filter(way).order_by()
-            with_releases |= Q(pk__in=named.values("release__process"))
-            who_started |= Q(pk__in=named.values("release__starter"))
+        own, starters = _where_named(user)
+        with_releases = (Q(pk__in=shown) & Q(Exists(has))) | Q(pk__in=Release.objects.filter(starter=user).order_by().values("process")) | Q(pk__in=own)
+        who_started = Q(Exists(started.filter(process__in=shown))) | (Q(pk=user.pk) & Q(Exists(started))) | Q(pk__in=starters)
     return {
         "processes": Process.objects.filter(with_releases).order_by("name", "identifier").only("identifier", "name")[:200],
         "starters": people.filter(who_started)[:200],
-        "states": [(state.value, state.value.replace("_", " ").capitalize()) for state in states.Release],
     }
+
+
+def _where_named(user: Any) -> tuple[list[int], list[int]]:
+    """The processes and the starters of the releases in which this person owns or decides something, in one walk over them."""
+    named, where = RunPerson.objects.order_by(), Q()
+    for way in (Q(user=user), Q(group__in=user.groups.order_by().values("pk")), stood_in_for(user)):
+        where |= Q(pk__in=named.filter(way).values("release_id"))
+    each = {"process": ArrayAgg("process_id", distinct=True), "starters": ArrayAgg("starter_id", distinct=True)}
+    found = Release.objects.order_by().filter(where).aggregate(**each)
+    return found["process"] or [], found["starters"] or []
 
 
 def page_of_list(request: Any, typed: Mapping[str, Any] | None = None) -> dict[str, Any]:
