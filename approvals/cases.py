@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from approvals.querysets import cases_of
 from releases.models import Attempt, Release
 
-_OF_AN_ATTEMPT = ("run_id", "release_id", "root_id", "bound_hash", "request", "run__key", "run__release_id")
-
 
 def attempts_with_release(ids: Iterable[int]) -> list[Attempt]:
     """These attempts with all that `cases_of` reads."""
-    rows = list(Attempt.objects.filter(pk__in=list(ids)).select_related("run").only(*_OF_AN_ATTEMPT))
+    rows = list(
+        Attempt.objects.filter(pk__in=list(ids))
+        .select_related("run")
+        .defer("inputs", "outputs", "bound", "filled", "decision", "run__outputs", "run__met", "run__changes")
+    )
     releases = Release.objects.filter(pk__in={row.release_id for row in rows}).select_related("version__published_by", "starter", "process")
     known = releases.defer("version__document", "inputs", "variables", "outputs").in_bulk()
     for row in rows:  # one row of the release, not one for each of its attempts

@@ -159,6 +159,8 @@ def requests(count: int) -> list[tuple[str, str]]:
         ("page by value that nothing has", f"{page}view=all&value=nothing+of+that"),
         ("page by person", f"{page}view=all&person=person5%40example.com"),
         ("page by tag", f"{page}view=all&tag=mobile"),
+        ("page by kind", f"{page}view=all&kind=hotfix"),
+        ("page by source", f"{page}view=all&source=subprocess"),
         ("api", api),
         ("api of 200", f"{api}limit=200"),
         ("api of one state", f"{api}state=failed"),

@@ -15,6 +15,7 @@ from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from processes.blueprint import Category
 from processes.models import Process
 from processes.problems import Problem
 from releases import deleting, finding, making, operating, overview, planning, restarting, scheduling, trying
@@ -119,6 +120,8 @@ class Releases(Resources):
         parameters=[
             OpenApiParameter("state", OpenApiTypes.STR, description="One state, or several with commas."),
             OpenApiParameter("process", OpenApiTypes.STR, description="The id of a process."),
+            OpenApiParameter("kind", OpenApiTypes.STR, enum=[str(one) for one in Category], description="The category of the version that it follows."),
+            OpenApiParameter("source", OpenApiTypes.STR, enum=["ad_hoc", "subprocess"], description="Made for itself, or by an activity of another release."),
             OpenApiParameter("starter", OpenApiTypes.STR, description="An e-mail address, or `me`."),
             OpenApiParameter("tag", OpenApiTypes.STR, description="A tag that it bears."),
             OpenApiParameter("identifier", OpenApiTypes.STR),

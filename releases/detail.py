@@ -51,6 +51,8 @@ def summary_of(release: Release, counts: dict[str, int], asked: int) -> dict[str
         "name": release.name,
         "process": release.process.identifier,
         "version": release.version.number if release.version else None,
+        "kind": release.version.kind,
+        "source": release.source,
         "state": release.state,
         "reason": release.reason,
         "starter": release.starter.email,

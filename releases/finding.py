@@ -19,18 +19,20 @@ from django.db.models.functions import Coalesce, Lower, Now
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.timezone import get_current_timezone, is_naive
 
-from processes.models import Process
+from processes.blueprint import Category
+from processes.models import Process, ProcessVersion
 from processes.plain_text import UNSTORABLE
 from processes.problems import Problem, did_you_mean
 from releases import states
 from releases.models import InputValue, Release, RunPerson
 
-WORDS = ("q", "process", "version", "state", "starter", "person", "tag", "identifier", "release_version", "colour", "value", "from", "until")
+WORDS = ("q", "process", "version", "state", "kind", "source", "starter", "person", "tag", "identifier", "release_version", "colour", "value", "from", "until")
 """What can be asked for; together they must all fit."""
 MOST_DIGITS = 18
 LONGEST = 300
 LONGEST_VALUE = 200
 """Characters of a value that can be searched."""
+_ONE_OF = {"kind": tuple(str(one) for one in Category), "source": ("ad_hoc", "subprocess"), "archived": ("true", "false", "any")}
 _NUMBERS = ("version",)
 _TIMES = ("from", "until")
 
@@ -60,8 +62,9 @@ def wrong_in(asked: Mapping[str, str]) -> list[Problem]:
             said.append(Problem("unknown_state", f'There is no state "{word}".{did_you_mean(word, list(states.Release))}', "/state"))
     said += [Problem("wrong_type", f"{name} is a number.", f"/{name}") for name in _NUMBERS if asked.get(name) and number_in(asked[name]) is None]
     said += [Problem("wrong_type", f"{name} is a day or a time.", f"/{name}") for name in _TIMES if asked.get(name) and time_in(asked[name]) is None]
-    if asked.get("archived", "") not in ("", "true", "false", "any"):
-        said.append(Problem("wrong_type", "archived is true, false or any.", "/archived"))
+    for name, words in _ONE_OF.items():
+        if asked.get(name, "") not in ("", *words):
+            said.append(Problem("wrong_type", f"{name} is {', '.join(words[:-1])} or {words[-1]}.{did_you_mean(asked[name], list(words))}", f"/{name}"))
     return said
 
 
@@ -85,6 +88,10 @@ def _condition(name: str, text: str, user: Any) -> Q:
             return Q(version__number=number_in(text))
         case "state":
             return Q(state__in=[word for word in text.split(",") if word])
+        case "kind":
+            return Q(version__in=ProcessVersion.everything.filter(kind=text).order_by().values("pk"))
+        case "source":
+            return Q(level__gt=1) if text == "subprocess" else Q(level=1)
         case "starter":
             return _starter(text, user)
         case "person":

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from processes.access import owner_names, processes_with
+from processes.blueprint import Category
 from processes.models import Process, ProcessVersion
 from processes.versions import blueprint_of
 from releases import finding, saving, states, wording
@@ -84,7 +85,7 @@ def filtered(releases: QuerySet[Release], asked: QueryDict, user: Any) -> QueryS
 
 def more_asked(asked: QueryDict) -> int:
     """How many of the less common filters are in use."""
-    return sum(1 for name in ("person", "version", "tag", "release_version", "value", "from", "until") if asked.get(name))
+    return sum(1 for name in ("person", "version", "kind", "source", "tag", "release_version", "value", "from", "until") if asked.get(name))
 
 
 def one_page(releases: QuerySet[Release], asked: QueryDict) -> tuple[list[Release], str, str]:
@@ -171,7 +172,8 @@ def choices(user: Any) -> dict[str, Any]:
     """
     offered = SimpleLazyObject(lambda: _choices(user))
     states_there = [(state.value, state.value.replace("_", " ").capitalize()) for state in states.Release]
-    return {"processes": lambda: offered["processes"], "starters": lambda: offered["starters"], "states": states_there}
+    kinds = [(str(kind), str(kind).capitalize()) for kind in Category]
+    return {"kinds": kinds, "processes": lambda: offered["processes"], "starters": lambda: offered["starters"], "states": states_there}
 
 
 def _choices(user: Any) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The verbs of saved filters: keep, change, make one's default, delete. A filter shows nobody more than they may see: it is only words to find by."""
+"""The verbs of saved filters: keep, change, make one's default, delete. A filter shows nobody more than they may see: it is only words to find by.
+
+No event is written of it: nothing of a release or a process changes, and nobody sees or may anything else because of it. It is a bookmark.
+"""
 
 from __future__ import annotations
 

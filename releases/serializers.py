@@ -8,12 +8,14 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from processes.blueprint import Category
 from processes.problems import did_you_mean
 from releases import overview, states
 from relorch.lib import secrets
 from relorch.lib.rest import InstantField
 
 LONGEST_REASON = 10_000
+RELEASE_KINDS = [str(one) for one in Category]
 RELEASE_STATES = [str(state) for state in states.Release]
 RUN_STATES = [str(state) for state in states.Run]
 PHASE_STATES = ["pending", "running", "waiting", "on_hold", "interrupted", "satisfied", "skipped", "bad"]
@@ -198,6 +200,8 @@ class ReleaseShape(serializers.Serializer[Any]):
     name = serializers.CharField()
     process = serializers.CharField()
     version = serializers.IntegerField(allow_null=True)
+    kind = serializers.ChoiceField(RELEASE_KINDS, help_text="The category that the version of its process says.")
+    source = serializers.ChoiceField(["ad_hoc", "subprocess"], help_text="Made for itself, or by an activity of another release.")  # type: ignore[assignment]
     state = serializers.ChoiceField(RELEASE_STATES)
     reason = serializers.CharField()
     starter = serializers.EmailField()

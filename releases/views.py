@@ -45,6 +45,8 @@ _MAY: Mapping[str, Callable[[Any, Release], bool]] = {
     "reschedule": access.may_reschedule,
 }
 """Who may do what, as in the API; the other verbs are for those who operate."""
+_WHO_ELSE = {"delete": "an administrator, who gives the right to delete", "start": "an owner of its process"}
+"""Who can help somebody who may not, where it is not whoever operates the release."""
 
 
 @login_required
@@ -157,7 +159,8 @@ def operate(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         raise Http404
     context = _context(page)
     if not _MAY.get(verb, access.may_operate)(request.user, page.release):
-        raise NotAllowed("not_allowed", "You may see this release, but not do this: ask its starter or an owner of its process.")
+        others = _WHO_ELSE.get(verb, "its starter or an owner of its process")
+        raise NotAllowed("not_allowed", f"You may see this release, but not do this: ask {others}.")
     actor = acting(request)
     if verb == "delete" and page.release.state == states.Release.DRAFT:
         if request.method != "POST":

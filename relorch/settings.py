@@ -250,7 +250,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {f"{name.title()}StateEnum": f"releases.serializers.{name}_STATES" for name in ("RELEASE", "RUN", "PHASE")}
-    | {"StateEnum": "releases.serializers.STATES"},
+    | {"StateEnum": "releases.serializers.STATES", "ReleaseKindEnum": "releases.serializers.RELEASE_KINDS"},
     "TITLE": "relorch",
     "DESCRIPTION": "Release orchestration: processes, releases, sign-offs.",
     "VERSION": "1",

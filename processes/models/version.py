@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Coalesce, Now
 
 from processes.models.process import Process
 from relorch.lib.fields import OrderedJSONField
@@ -30,6 +31,12 @@ class ProcessVersion(models.Model):
     process = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     document = OrderedJSONField()
+    kind = models.GeneratedField(
+        expression=Coalesce(KeyTextTransform("category", "document"), models.Value("standard"), output_field=models.TextField()),
+        output_field=models.TextField(),
+        db_persist=True,
+        help_text="Its category: what sort of release this is. Of the version, because the draft's may have changed since.",
+    )
     hash = models.CharField(max_length=64)
     note = models.TextField(blank=True)
     published_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -96,6 +96,11 @@ class Release(models.Model):
         return self.name
 
     @property
+    def source(self) -> str:
+        """How it came to be: made for itself, or by an activity of another release."""
+        return "subprocess" if self.parent_run_id else "ad_hoc"
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing will move any more, a reopening apart."""
         return self.state in states.ENDED

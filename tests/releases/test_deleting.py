@@ -110,6 +110,7 @@ def test_only_by_the_permission_itself(client: Any) -> None:
     client.force_login(olga)
     assert "Delete…" not in client.get(f"/releases/{release.pk}/").content.decode()
     assert (Api(olga)("POST", address, {"reason": "x"}).status_code, client.get(page).status_code) == (403, 403)
+    assert "ask an administrator, who gives the right to delete" in client.get(page).content.decode()
     for person in (olga, stranger):
         person.user_permissions.add(Permission.objects.get(codename="delete_release"))
     assert Api(stranger)("POST", address, {"reason": "x"}).status_code == 404

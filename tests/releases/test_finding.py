@@ -16,6 +16,8 @@ from relorch.accounts.models import User
 from tests import factories
 from tests.processes.conftest import Api
 from tests.releases.conftest import INPUTS, phases
+from tests.releases.driving import run_on, started
+from tests.releases.scenes import phase, sub
 
 
 @pytest.fixture
@@ -134,3 +136,33 @@ def test_what_is_not_over_is_never_archived(people: dict[str, User], two: list[i
         cursor.execute("UPDATE releases_release SET created_at = now() - interval '3 years' WHERE id = ANY(%s)", (two,))
     assert Release.objects.filter(pk__in=two).count() == 2
     assert Api(people["steve"]).get("releases/?archived=true").json()["results"] == []
+
+
+def test_kind_is_that_of_the_version_and_source_says_how_it_came_to_be(people: dict[str, User], client: Any) -> None:
+    made = factories.process("urgent", actor=people["olga"], owners=["user:olga@example.com"], category="hotfix")
+    factories.version(made, actor=people["olga"])
+    above = factories.process("above", actor=people["olga"], owners=["user:olga@example.com"], phases=[phase("only", sub("call", "urgent"))])
+    factories.version(above, actor=people["olga"])
+    alone, parent = started(made, people["olga"]), started(above, people["olga"])
+    run_on(parent)
+    Process.objects.filter(pk=made.pk).update(category="feature")  # the draft's, of which no version has been published
+    (child,) = Release.objects.filter(parent_run__release=parent)
+    olga = Api(people["olga"])
+
+    def found(query: str) -> set[int]:
+        return {row["id"] for row in olga.get(f"releases/?{query}").json()["results"]}
+
+    assert found("kind=hotfix") == {alone.pk, child.pk}
+    assert found("kind=hotfix&source=ad_hoc") == {alone.pk}
+    assert found("source=subprocess") == {child.pk}
+    assert found("kind=standard") == {parent.pk}
+    wrong = olga.get("releases/?kind=hotfixx&source=calendar").json()
+    assert [problem["place"] for problem in wrong["problems"]] == ["/kind", "/source"]
+    shown = olga.get(f"releases/{child.pk}/").json()
+    assert (shown["kind"], shown["source"]) == ("hotfix", "subprocess")
+    client.force_login(people["olga"])
+    assert "Hotfix, ad hoc" in client.get(f"/releases/{alone.pk}/").content.decode()
+    listed = client.get("/releases/?view=all&kind=hotfix").content.decode()
+    assert f'id="release-{alone.pk}"' in listed
+    assert f'id="release-{parent.pk}"' not in listed
+    assert "· Hotfix" in listed
