@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +23,8 @@ from approvals.pages import Question
 from releases.engine import Actor
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 
+AT_LEAST = 0.3
+"""Seconds that an answer takes whatever the link is, so that its time does not tell; more than the work needs."""
 OPENED = "opened_by_code"
 """In the session of somebody who is not signed in: the code that they have typed."""
 
@@ -30,9 +35,10 @@ def ask(request: HttpRequest) -> HttpResponse:
     """Say one's own address and have a code sent: a scanner that sends every form does not know it, and so changes nothing."""
     _only_where_allowed()
     if request.method == "POST":
-        link = _link(request)
-        if link is not None:
-            codes.ask(link, request.POST.get("address", ""))
+        with _in_the_same_time():
+            link = _link(request)
+            if link is not None:
+                codes.ask(link, request.POST.get("address", ""))
         return HttpResponseRedirect(reverse("approvals:code_enter"))
     return render(request, "approvals/code.html", {"step": "ask"})
 
@@ -43,8 +49,9 @@ def enter(request: HttpRequest) -> HttpResponse:
     """Type it."""
     _only_where_allowed()
     if request.method == "POST":
-        link = _link(request)
-        code = codes.opened(link, request.POST.get("code", "")) if link is not None else None
+        with _in_the_same_time():
+            link = _link(request)
+            code = codes.opened(link, request.POST.get("code", ""), address=request.META.get("REMOTE_ADDR") or "") if link is not None else None
         if code is not None:
             request.session[OPENED] = code.pk
             return HttpResponseRedirect(reverse("approvals:code_decide"))
@@ -116,6 +123,15 @@ def _page(request: HttpRequest, code: MailCode, *, form: DecisionForm | None = N
         return HttpResponseRedirect(reverse("approvals:code"))
     context: dict[str, Any] = {"question": question, "form": form or DecisionForm({}, question.item.case.approval)}
     return render(request, "approvals/code_decide.html", context | {"chosen": context["form"].chosen}, status=status)
+
+
+@contextmanager
+def _in_the_same_time() -> Iterator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        time.sleep(max(0.0, AT_LEAST - (time.monotonic() - began)))
 
 
 def _only_where_allowed() -> None:

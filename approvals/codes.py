@@ -35,28 +35,30 @@ _OF_A_LIVE_LINK = Q(link__used_at=None, link__expires_at__gt=Now())
 
 def item_for(attempt: Attempt, person: Any) -> Item | None:
     """The question, if this person may decide it by a code now: active, entitled, and nothing there to confirm, fill in or check."""
-    if not (settings.RELORCH_MAIL_CODES and person.is_active and attempt.state == Run.WAITING and attempt.run.release.state in LIVE):
-        return None
-    item = items_of([attempt], person)[0]
-    return item if item.answer == "yes" and not differs_by(item) else None
+    is_open = settings.RELORCH_MAIL_CODES and person.is_active and attempt.state == Run.WAITING and attempt.run.release.state in LIVE
+    item = items_of([attempt], person)[0]  # asked in any case: how long it takes says nothing
+    return item if is_open and item.answer == "yes" and not differs_by(item) else None
 
 
 def ask(link: LinkToken, address: str) -> None:
-    """Have a code sent to the person of this link, if they type their own address and may decide. Whoever asks learns nothing of it."""
+    """Have a code sent to the person of this link, if they type their own address and may decide.
+
+    Whoever asks learns nothing of it, not even by the time it takes: the work is always the same, and undone where there is to be no code.
+    """
     person, attempt = link.person, link.attempt
-    if address.strip().lower() != person.email or item_for(attempt, person) is None:
-        return
+    is_theirs = hmac.compare_digest(address.strip().lower().encode(), person.email.encode())
     with transaction.atomic():
         # one at a time for each person, so that the count holds
         type(person).objects.select_for_update().get(pk=person.pk)
         lately = MailCode.objects.filter(person=person, created_at__gt=Now() - timedelta(hours=1)).count()
-        if lately >= MOST_AN_HOUR or not _is_live(link):
-            return
+        may = item_for(attempt, person) is not None
+        is_live = _is_live(link)
         until = ExpressionWrapper(Now() + LASTS, DateTimeField())
         packet = packets.current_hash(attempt)
         code = MailCode.objects.create(link=link, person=person, attempt=attempt, packet=packet, nonce=secrets.token_hex(32), expires_at=until)
-        said = {"code": code.pk, "to": [person.email]}
-        note(Happening(f"account:{person.pk}", "code.asked", attempt.run.key, None, "", "mail", release_id=attempt.release_id, data=said))
+        _note("code.asked", code, {"code": code.pk, "to": [person.email]})
+        if not (is_theirs and may and is_live and lately < MOST_AN_HOUR):
+            transaction.set_rollback(True)
 
 
 def digits_of(code: MailCode) -> str:
@@ -65,16 +67,26 @@ def digits_of(code: MailCode) -> str:
     return str(int(sealed, 16) % 10**DIGITS).zfill(DIGITS)
 
 
-def opened(link: LinkToken, typed: str) -> MailCode | None:
-    """The code of this link that was typed, if it is right; each wrong try counts against every code that is still good."""
+def opened(link: LinkToken, typed: str, *, address: str = "") -> MailCode | None:
+    """The code of this link that was typed, if it is right; each wrong try counts against every code that is still good, and is on the record."""
     said = "".join(typed.split()).encode()  # as text, compare_digest takes ASCII only
     live = MailCode.objects.filter(_OF_A_LIVE_LINK, link=link, expires_at__gt=Now(), used_at=None, tries__lt=MOST_TRIES)
-    found = None
-    for code in live.select_related("person"):
-        # the count is in the UPDATE: tries at the same instant are counted one by one
-        if MailCode.objects.filter(pk=code.pk, tries__lt=MOST_TRIES).update(tries=F("tries") + 1) and hmac.compare_digest(digits_of(code).encode(), said):
-            found = code
+    found, tried = None, None
+    with transaction.atomic():
+        for code in live.select_related("person", "attempt__run"):
+            # the count is in the UPDATE: tries at the same instant are counted one by one
+            if MailCode.objects.filter(pk=code.pk, tries__lt=MOST_TRIES).update(tries=F("tries") + 1):
+                tried = code
+                if hmac.compare_digest(digits_of(code).encode(), said):
+                    found = code
+        if found is None and tried is not None:
+            _note("code.refused", tried, {"code": tried.pk, "try": tried.tries + 1, "address": address})
     return found
+
+
+def _note(verb: str, code: MailCode, said: dict[str, Any]) -> None:
+    """On the record of the account. Who it was is not known: nobody is signed in."""
+    note(Happening(f"account:{code.person_id}", verb, code.attempt.run.key, None, "", "mail", release_id=code.attempt.release_id, data=said))
 
 
 def still_good(pk: int | None) -> MailCode | None:

@@ -113,7 +113,7 @@ def test_wrong_tries_count_with_those_of_the_log_in() -> None:
         {"at": timedelta(seconds=1)},
     ],
 )
-def test_a_signature_fails_after_any_change_of_it(changes: dict[str, Any]) -> None:
+def test_a_08_a_signature_fails_after_any_change_of_it(changes: dict[str, Any]) -> None:
     (ann,) = people("ann")
     release = asking([(1, [ann])], reauthenticate=True)
     api(signed_in(ann), release, password=factories.PASSWORD, comment="fine")
@@ -126,7 +126,7 @@ def test_a_signature_fails_after_any_change_of_it(changes: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("changes", [{"decision": "reject"}, {"comment": "other"}, {"door": "api"}, {"at": timedelta(seconds=1)}])
-def test_a_signature_fails_after_any_change_of_its_record(changes: dict[str, Any]) -> None:
+def test_a_08_a_signature_fails_after_any_change_of_its_record(changes: dict[str, Any]) -> None:
     (ann,) = people("ann")
     release = asking([(1, [ann])], reauthenticate=True)
     api(signed_in(ann), release, password=factories.PASSWORD, comment="fine")
@@ -145,7 +145,7 @@ def test_a_changed_vote_is_signed_anew_and_the_earlier_signature_holds() -> None
     assert [signatures.verifies(row) for row in Signature.objects.all()] == [True, True]
 
 
-def test_a_series_of_signatures_begins_with_both_components_and_ends_when_it_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_08_a_series_of_signatures_begins_with_both_components_and_ends_when_it_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     ann, bob = people("ann", "bob")
     first, second, third = (asking([(1, [ann])], reauthenticate="signature") for _ in range(3))
     asking([(1, [bob])], reauthenticate="signature")

@@ -88,11 +88,11 @@ def tries(channel: str, release: Release, user: User, *, by_token: bool) -> None
             )
 
 
-def test_the_policy_has_seventy_two_cells() -> None:
+def test_a_05_the_policy_has_seventy_two_cells() -> None:
     assert len(CELLS) == 72
 
 
-def test_every_cell_is_as_the_policy_says() -> None:
+def test_a_05_every_cell_is_as_the_policy_says() -> None:
     world = World()
     release = world.release()
     wrong = []
@@ -123,7 +123,7 @@ def _insert(attempt: Attempt, packet: int, person: User, behalf: User | None = N
 
 
 @pytest.mark.parametrize("excluded", [True, False])
-def test_the_database_refuses_the_starter_s_vote_itself(excluded: bool) -> None:
+def test_a_05_the_database_refuses_the_starter_s_vote_itself(excluded: bool) -> None:
     ann, bob, steve, cem = people("ann", "bob", "steve", "cem")
     release = asking([(3, [ann, bob, steve, cem])], starter=steve, exclude=["starter"] if excluded else [])
     sign(release, ann)

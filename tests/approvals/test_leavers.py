@@ -41,7 +41,7 @@ def giver_gone(user: User) -> None:
 @pytest.mark.parametrize(
     ("leaves", "by_delegation"), [(deactivated, False), (deactivated, True), (out_of_the_group, False), (without_delegation, True), (giver_gone, True)]
 )
-def test_dead_at_the_next_request(credential: str, leaves: Callable[[User], None], by_delegation: bool) -> None:
+def test_a_09_dead_at_the_next_request(credential: str, leaves: Callable[[User], None], by_delegation: bool) -> None:
     ann, bob = people("ann", "bob")
     qa: Group = factories.group("qa", ann if by_delegation else bob)
     release = asking([(1, [qa])], allow_tokens=True)

@@ -82,7 +82,7 @@ def scan(browser: Any, address: str, question: str) -> None:
     context.close()
 
 
-def test_a_scanner_clicks_everything_in_ten_mails_and_then_a_person_decides_on_a_telephone(browser: Any, live_server: Any, trap: Trap) -> None:
+def test_a_01_peer_11_a_scanner_clicks_everything_in_ten_mails_and_then_a_person_decides_on_a_telephone(browser: Any, live_server: Any, trap: Trap) -> None:
     world = World(10)
     relay.relay()
     posting.post()
@@ -119,7 +119,7 @@ def test_a_scanner_clicks_everything_in_ten_mails_and_then_a_person_decides_on_a
     picture(page, "inbox-phone")
 
 
-def test_two_clicks_from_home_and_four_keys_for_ten(browser: Any, live_server: Any) -> None:
+def test_click_budget_two_clicks_from_home_and_four_keys_for_ten(browser: Any, live_server: Any) -> None:
     world = World(12)
     page = signed_in(browser, live_server, world.ann)
     page.goto("/")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -12,8 +14,10 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models import F
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-from approvals import codes, delegating
+from approvals import code_views, codes, delegating
+from approvals.link_views import COOKIE
 from approvals.models import Delegation, LinkToken, MailCode, SignOff
 from releases.engine import Actor
 from releases.models import Attempt
@@ -27,6 +31,13 @@ from tests.releases.scenes import states
 
 pytestmark = pytest.mark.django_db
 __all__ = ["trap"]
+
+
+@pytest.fixture(autouse=True)
+def _soon(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody looks at the time, it need not pass."""
+    if "a_02" not in request.node.name:
+        monkeypatch.setattr(code_views, "AT_LEAST", 0.0)
 
 
 class Scene:
@@ -131,7 +142,7 @@ def test_it_is_off_unless_allowed_and_dead_once_it_is_not(trap: Trap, settings: 
     assert not SignOff.objects.exists()
 
 
-def test_a_scanner_that_sends_every_form_changes_nothing(trap: Trap, settings: Any) -> None:
+def test_a_01_peer_11_a_scanner_that_sends_every_form_changes_nothing(trap: Trap, settings: Any) -> None:
     scene = Scene(trap, settings)
     before = digests()
     for path in ("/a/code/", "/a/code/enter/", "/a/code/decide/"):
@@ -164,6 +175,65 @@ def test_tries_and_codes_are_counted(trap: Trap, settings: Any) -> None:
     assert scene.types(code).status_code == 403, "five tries, and it is none any more"
     MailCode.objects.update(tries=0, expires_at=F("created_at") - timedelta(seconds=1))
     assert scene.types(code).status_code == 403, "ten minutes"
+
+
+def test_wrong_codes_are_on_the_record(trap: Trap, settings: Any) -> None:
+    scene = Scene(trap, settings)
+    scene.types("11112222")
+    assert not Event.objects.filter(verb="code.refused").exists(), "no code is out: nothing can be guessed"
+    scene.asks()
+    code = scene.code()
+    wrong = "00000000" if code != "0000 0000" else "11111111"
+    for _ in range(2):
+        scene.types(wrong)
+    said = [json.loads(event.record) for event in Event.objects.filter(verb="code.refused").order_by("sequence")]
+    assert [one["data"]["try"] for one in said] == [1, 2]
+    assert said[0]["data"]["address"] == "127.0.0.1"
+    assert wrong not in str(said)
+    scene.types(code)
+    assert Event.objects.filter(verb="code.refused").count() == 2
+
+
+def test_a_02_how_a_code_is_asked_for_tells_nothing(trap: Trap, settings: Any) -> None:
+    """Whether the address fits, whether its person may decide, whether there is such a link: the answer, the work and the time are the same."""
+    scene = Scene(trap, settings)
+    stranger = Client()
+    stranger.cookies[COOKIE] = "x" * 43
+
+    def asked(client: Client, address: str) -> tuple[int, float]:
+        began = time.monotonic()
+        with CaptureQueriesContext(connection) as seen:
+            answer = client.post("/a/code/", {"address": address})
+        assert (answer.status_code, answer["Location"]) == (302, "/a/code/enter/")
+        # undoing is one statement more only here, inside the transaction of a test
+        return len([query for query in seen if not query["sql"].startswith("ROLLBACK")]), time.monotonic() - began
+
+    asked(scene.client, "x@example.com")  # what is read once in a process is read
+    wrong = asked(scene.client, "x@example.com")
+    right = asked(scene.client, "bob@example.com")
+    assert MailCode.objects.count() == 1
+    scene.qa.user_set.clear()
+    may_not = asked(scene.client, "bob@example.com")
+    assert MailCode.objects.count() == 1
+    scene.qa.user_set.add(scene.bob)
+    assert wrong[0] == right[0] == may_not[0]
+    times = [wrong[1], right[1], may_not[1], asked(stranger, "bob@example.com")[1]]
+    assert all(code_views.AT_LEAST <= one < code_views.AT_LEAST + 0.25 for one in times), times
+
+
+def test_a_02_typing_a_code_takes_as_long_whatever_the_link_is(trap: Trap, settings: Any) -> None:
+    scene = Scene(trap, settings)
+    scene.asks()
+    stranger = Client()
+    stranger.cookies[COOKIE] = "x" * 43
+    times, pages = [], []
+    for client in (scene.client, stranger, Client()):
+        began = time.monotonic()
+        answer = client.post("/a/code/enter/", {"code": "00000000"})
+        times.append(time.monotonic() - began)
+        pages.append((answer.status_code, answer.content.decode().replace(str(answer.context["csrf_token"]), "")))
+    assert len(set(pages)) == 1
+    assert min(times) >= code_views.AT_LEAST
 
 
 def test_what_has_changed_since_takes_another_code(trap: Trap, settings: Any) -> None:
