@@ -24,6 +24,7 @@ from releases import finding, saving, states, wording
 from releases.models import ActivityRun, Release, RunPerson, SavedFilter
 from releases.querysets import SHOWING
 from releases.standins import stood_in_for
+from releases.waiting import decided_by
 
 PAGE = 25
 MOST_COUNTED = 99
@@ -129,7 +130,7 @@ def rows_of(releases: list[Release], user: Any) -> list[Row]:
         .order_by("position")
         .values("pk", "release_id", "root_id", "release__version_id", "key", "state", "type", "code", "attempt_count", "started_at")
     )
-    yours = set(ActivityRun.objects.waiting_for(user).filter(root__in=roots).values_list("pk", flat=True)) if runs else set()
+    yours = decided_by(user, ActivityRun.objects.filter(root__in=roots)) if runs else set()
     known = _steps(run["release__version_id"] for run in runs)
     active: dict[int, list[wording.Active]] = {}
     for run in runs:

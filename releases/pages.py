@@ -28,6 +28,7 @@ from releases.models import ActivityRun, Attempt, PhaseRun, Release, RunPerson
 from releases.names import answers_in
 from releases.scheduler import Fact, phase_state
 from releases.threads import Thread
+from releases.waiting import decided_by
 from releases.waiting_pages import Waits, waits_of
 from relorch.audit.models import Event, Stream
 from relorch.lib.look import kind_of
@@ -154,7 +155,7 @@ class Page:
         """Every activity."""
         still = Attempt.objects.filter(release=self.release, state__in=["queued", "running", "waiting"])
         attempts = {row.run_id: row for row in still.only("run_id", "asked_at", "due_at")}
-        yours = set(ActivityRun.objects.waiting_for(self.user).filter(release=self.release).values_list("pk", flat=True))
+        yours = decided_by(self.user, ActivityRun.objects.filter(release=self.release))
         children = {row.parent_run_id: row for row in self.children}
         runs = {run.key: run for run in self.runs}
         return [self._line(run, runs, attempts.get(run.pk), run.pk in yours, children.get(run.pk)) for run in self.runs]

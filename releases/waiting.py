@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from processes.access import Permission
@@ -37,6 +37,14 @@ _workers: list[Callable[[], Collection[str]]] = []
 def provide_deciders(ask: Deciders) -> None:
     """Called once, by the app that knows who may decide."""
     _deciders[:] = [ask]
+
+
+def decided_by(user: Any, runs: QuerySet[ActivityRun]) -> set[int]:
+    """Of these runs those on which this person can decide now: asked, in its turn, not left out, and without an answer that counts."""
+    newest = Attempt.objects.filter(run__in=runs.waiting_for(user).values("pk"), state=Run.WAITING, asked_at__isnull=False)  # type: ignore[attr-defined]
+    asked = dict(newest.values_list("pk", "run_id"))
+    can = _deciders[0](list(asked)) if asked and _deciders else {}
+    return {asked[attempt] for attempt, people in can.items() if user.email in people}
 
 
 def provide_workers(ask: Callable[[], Collection[str]]) -> None:

@@ -277,6 +277,21 @@ def test_who_comes_later_in_a_sequence_is_not_asked_yet() -> None:
     assert world.state() == "succeeded"
 
 
+def test_lists_say_waiting_for_you_only_to_whom_can_decide_now() -> None:
+    """Not to whoever started it and is left out, not before one's turn, not after one's answer."""
+    lines = [{"count": 1, "of": ["group:qa"]}, {"count": 1, "of": ["group:security"]}]
+    world = World(approval={"requires": lines, "order": "sequential", "exclude": ["starter"]})
+
+    def told(person: Any) -> list[bool]:
+        pages = [client_of(person).get(page).content.decode() for page in ("/releases/", f"/releases/{world.release.pk}/")]
+        assert all("Waiting for" in page for page in pages)
+        return ["Waiting for you" in page for page in pages]
+
+    assert (told(world.sam), told(world.ann), told(world.bob)) == ([False] * 2, [True] * 2, [False] * 2)
+    world.post(world.ann)
+    assert (told(world.sam), told(world.ann), told(world.bob)) == ([False] * 2, [False] * 2, [True] * 2)
+
+
 def test_confirming_who_one_is_comes_with_the_decision() -> None:
     """That somebody confirmed a moment ago for something else does not serve."""
     world = World(checked=False, approval={"requires": [{"count": 1, "of": ["group:qa"]}], "reauthenticate": True})
