@@ -28,6 +28,7 @@ from relorch.audit.models import Event
 Deciders: TypeAlias = Callable[[Sequence[int]], Mapping[int, Sequence[str]]]
 """Attempts that wait for people -> the e-mail addresses of those who can decide now; nobody where the rule cannot be met."""
 SHOWN = (Run.QUEUED, Run.RUNNING, Run.WAITING, *sorted(UNDECIDED))
+LONGEST_SAID = 200
 PATIENCE = timedelta(seconds=5)
 """What is queued for less than this is not yet somebody's fault."""
 _deciders: list[Deciders] = []
@@ -147,6 +148,7 @@ class _Reading:
             "subprocess" if in_a_child else run.type,
             run.code,
             run.outcome,
+            message=attempt.message[:LONGEST_SAID] if run.state == Run.WAITING and attempt.poll_at else "",
             connector=compiled(run.release.version_id).steps[run.key].activity.connector or "",
             is_asked=is_asked,
             can_be_met=not is_asked or not _deciders or bool(self.deciders.get(attempt.pk)),
@@ -185,7 +187,7 @@ def _last_attempts(runs: Sequence[ActivityRun]) -> list[Attempt]:
     return list(
         rows.only(
             *("run_id", "number", "state", "lane", "queued_at", "next_at", "started_at", "finished_at"),
-            *("asked_at", "due_at", "poll_at", "lease_until", "reference"),
+            *("asked_at", "due_at", "poll_at", "lease_until", "reference", "message"),
         )
     )
 

@@ -32,6 +32,8 @@ class Seen:
     type: str
     code: str = ""
     outcome: str = ""
+    message: str = ""
+    """What the other side last said, or why its answer could not be understood."""
     connector: str = ""
     is_asked: bool = False
     can_be_met: bool = True
@@ -83,7 +85,8 @@ def wait_of(seen: Seen) -> Wait:
     if seen.state == Run.WAITING and seen.connector == "signal":
         return Wait("signal", Who.RESPONSIBLE, "skip", ("skip", "succeed"), "Waits for a signal from outside.")
     if seen.state == Run.WAITING:
-        return Wait("machine", Who.RESPONSIBLE, "skip", ("skip", "succeed"), "Runs elsewhere and is asked again and again.")
+        said = f" It last said: {seen.message}" if seen.message else ""
+        return Wait("machine", Who.RESPONSIBLE, "skip", ("skip", "succeed"), f"Runs elsewhere and is asked again and again.{said}")
     return Wait("machine", Who.RESPONSIBLE, "stop", ("stop",), "Runs.")
 
 

@@ -18,8 +18,8 @@ from random import Random
 
 from tests.chaos.world import ROOT, world
 
-SIZES = {"R-01": 200, "R-03": 20, "R-08": 200, "R-09": 10, "R-12": 40, "examples": 2}
-"""How many kills, scripts, activities, zombies, timers; and how often each example is hurt."""
+SIZES = {"R-01": 200, "R-03": 20, "R-08": 200, "R-09": 10, "R-12": 40, "S9a": 10, "examples": 2}
+"""How many kills, scripts, activities, zombies, timers, holders of a lock; and how often each example is hurt."""
 
 
 def main() -> int:
@@ -36,11 +36,11 @@ def main() -> int:
     passed = failed = 0
     report: dict[str, object] = {"seed": given.seed, "scale": given.scale, "cores": os.cpu_count()}
     with world() as ground:
-        from tests.chaos import examples, goals
+        from tests.chaos import examples, goals, locks
 
         acts = {
             "R-01": goals.killed_in_the_middle, "R-03": goals.not_safe_to_repeat, "R-08": goals.delivered_three_times, "R-09": goals.zombies,
-            "R-12": goals.timers, "examples": examples.killed_at_random,
+            "R-12": goals.timers, "S9a": locks.holders_killed, "examples": examples.killed_at_random,
         }  # fmt: skip
         for name in given.goals or acts:
             began = time.monotonic()

@@ -1,4 +1,7 @@
-"""Every example process, its workers killed at random moments: it ends right, or stands interrupted and ends right after the person's choice."""
+"""Every example process, its workers killed at random moments: it ends right, or stands interrupted and ends right after the person's choice.
+
+Those that are made to be called (`deploy_region`, `deploy_service`) are hurt inside their callers.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +32,24 @@ def killed_at_random(stage: Stage) -> Result:
     """Each example once at a time, hurt `stage.size` times."""
     result = Result()
     people = loading.load()
+    wounded = Counter[str]()
     for process, inputs in INPUTS.items():
-        found = _killed(stage, process, inputs, people)
+        found = _killed(stage, process, inputs, people, wounded)
         result.figures[process] = found
         right = {"succeeded", "partially_succeeded"} | ({"failed"} if found["chosen"] else set())
         result.must(found["state"] in right, f"{process}: {found}")
+    result.figures["wounded"] = dict(wounded)
+    spared = set(Process.objects.values_list("identifier", flat=True).filter(identifier__in=examples())) - set(wounded)
+    result.must(not spared, f"never hurt: {', '.join(sorted(spared))}")
     return result
 
 
-def _killed(stage: Stage, identifier: str, inputs: dict[str, Any], people: list[User]) -> dict[str, Any]:
+def examples() -> list[str]:
+    """The processes that are shipped."""
+    return [name.removesuffix(".yaml") for name in loading.described()["processes"]]
+
+
+def _killed(stage: Stage, identifier: str, inputs: dict[str, Any], people: list[User], wounded: Counter[str]) -> dict[str, Any]:
     starter, *deciders = people
     process = Process.objects.get(identifier=identifier)
     actor = Actor(starter.pk, starter.email, "demo")
@@ -47,10 +59,13 @@ def _killed(stage: Stage, identifier: str, inputs: dict[str, Any], people: list[
 
     def watch(_: Release) -> None:
         nonlocal hurt, next_blow
-        if hurt < stage.size and time.monotonic() > next_blow:
-            running = [pid for one in Process.objects.all() for _, pid, _ in pids(one)]
-            if running and stage.world.hurt(stage.random.choice(running), signal.SIGKILL):
+        running = [(one.identifier, pid) for one in Process.objects.all() for _, pid, _ in pids(one)]
+        spared = [one for one in running if one[0] not in wounded]
+        if spared or (running and hurt < stage.size and time.monotonic() > next_blow):
+            where, pid = stage.random.choice(spared or running)
+            if stage.world.hurt(pid, signal.SIGKILL):
                 hurt += 1
+                wounded[where] += 1
                 next_blow = time.monotonic() + stage.random.uniform(0.2, 4)
         for run in ActivityRun.objects.filter(root_id=release.root_id, state__in=("interrupted", "on_hold")):
             tries = chosen[f"{run.release_id} {run.key}"]

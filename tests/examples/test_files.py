@@ -17,6 +17,7 @@ from processes.problems import Severity, errors
 from processes.soundness import World, problems, problems_of_store_activity
 from processes.variables import resolve_inputs
 from releases.connectors.registry import info
+from tests.chaos.examples import INPUTS, examples
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GUIDE = EXAMPLES.parent / "docs" / "authoring.md"
@@ -195,3 +196,8 @@ def test_the_whole_documents_in_the_guide_for_authors_are_sound() -> None:
 def test_every_piece_of_yaml_in_the_guide_is_yaml() -> None:
     for block in yaml_blocks():
         YAML(typ="safe", pure=True).load(block)
+
+
+def test_every_example_is_killed_in_chaos_itself_or_inside_its_caller() -> None:
+    called = {activity.process for name in INPUTS for activity in activities(f"{name}.yaml") if activity.process}
+    assert set(examples()) == set(INPUTS) | called

@@ -251,7 +251,7 @@ def test_peer_03_an_answer_at_once_from_the_mail_finds_the_question_waiting(trap
 # Links
 
 
-def test_a_link_points_and_does_not_act_and_the_decision_says_mail(trap: Trap) -> None:
+def test_peer_11_a_link_points_and_does_not_act_and_the_decision_says_mail(trap: Trap) -> None:
     world = World()
     mail_all()
     path = link_in(trap.to("ann@example.com")[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -13,6 +13,7 @@ from releases.connectors.base import Call, Done, Later
 from releases.connectors.noop import Noop
 from releases.models import Attempt
 from releases.states import Run
+from releases.waiting import waiting_for
 from tests.releases.driving import published, run_on
 from tests.releases.scenes import ACTOR, attempts, blueprint, child_of, claimed, end, events, fresh, later, manual, noop, run, running, script, states, sub
 
@@ -151,6 +152,37 @@ class Remote(Noop):
     def abort(self, reference: dict[str, Any], call: Call) -> None:
         """Told."""
         self.aborted.append(reference)
+
+
+class Odd(Remote):
+    """One whose other side answers in words that nobody knows: it says so, or it breaks."""
+
+    name = "odd"
+    answers: ClassVar[list[Any]] = []
+
+    def poll(self, reference: dict[str, Any], call: Call) -> Done | Later:
+        """The next answer."""
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, Done) else Later(reference=reference, poll_at=call.at, message=answer)
+
+
+def test_peer_24_an_unknown_state_of_the_other_side_is_asked_again_and_said_and_never_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = Odd()
+    odd.answers = ['Unknown state "PARKED".', KeyError("status"), TimeoutError("no answer"), ValueError("not JSON"), Done(succeeded=True, outputs={"ok": True})]
+    monkeypatch.setitem(registry._ALL, "odd", odd)
+    release = running(noop("it", connector="odd", retry={"attempts": 3}))
+    for said in ('Unknown state "PARKED".', "Cannot tell yet: 'status'", "Cannot tell yet: no answer", "Cannot tell yet: not JSON"):
+        later(release, 60)
+        sweep.sweep()
+        assert (states(release), attempts(release, "it"), run(release, "it").code) == ({"it": "waiting"}, ["waiting"], ""), said
+        (entry,) = waiting_for(fresh(release))
+        assert (entry["kind"], said in entry["text"]) == ("machine", True), entry["text"]
+    later(release, 60)
+    sweep.sweep()
+    run_on(release)
+    assert (fresh(release).state, attempts(release, "it")) == ("succeeded", ["succeeded"])
 
 
 def test_what_runs_elsewhere_and_takes_too_long_is_told_to_stop_and_failed(monkeypatch: pytest.MonkeyPatch) -> None:
