@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from processes.blueprint import ActivityType, Blueprint, ValueType, Variable
-from processes.expressions import Found, examine, texts
+from processes.expressions import examine, texts
 from processes.problems import Problem, did_you_mean, pointer
 from processes.scanning import OPEN
 from processes.soundness.names import PROCESS_NAMES
@@ -31,8 +31,10 @@ def problems_of(name: str, value: Any, blueprint: Blueprint | None) -> list[Prob
     found: list[Problem] = []
     for text in examine(value):
         place = pointer("values", name, *text.place)
-        found += [Problem("expression_error", f"{message}{f' (column {column})' if column else ''}", place) for message, column in text.problems]
-        found += [Problem(code, message, place) for code, message in _unknown(text, blueprint)]
+        said = [(f"{message}{f' (column {column})' if column else ''}", column) for message, column in text.problems]
+        found += [Problem("expression_error", message, place, column=column) for message, column in said]
+        for path, column in zip(text.paths, text.columns, strict=True):
+            found += [Problem(code, message, place, column=column) for code, message in _unknown(path, blueprint)]
     return found
 
 
@@ -53,17 +55,16 @@ def nothing_yet(blueprint: Blueprint) -> dict[str, Any]:
     }
 
 
-def _unknown(text: Found, blueprint: Blueprint | None) -> Iterator[tuple[str, str]]:
-    for path in text.paths:
-        if path[0] not in ROOTS:
-            hint = " One input cannot read another here: let a variable of the process do that." if path[0] in ("inputs", "variables") else ""
-            yield "unknown_name", f'There is no name "{path[0]}" here; there are {", ".join(ROOTS)}.{hint or did_you_mean(path[0], ROOTS)}'
-        elif len(path) > 1:
-            known = {"process": sorted(PROCESS_NAMES), "release": RELEASE_NAMES, LAST: LAST_NAMES}[path[0]]
-            if path[1] not in known:
-                yield "unknown_name", f'{path[0]} has no "{path[1]}" here; there are {", ".join(known)}.{did_you_mean(path[1], known)}'
-            elif path[0] == LAST and len(path) > 2 and blueprint is not None:
-                yield from _unknown_of_last(path, blueprint)
+def _unknown(path: tuple[str, ...], blueprint: Blueprint | None) -> Iterator[tuple[str, str]]:
+    if path[0] not in ROOTS:
+        hint = " One input cannot read another here: let a variable of the process do that." if path[0] in ("inputs", "variables") else ""
+        yield "unknown_name", f'There is no name "{path[0]}" here; there are {", ".join(ROOTS)}.{hint or did_you_mean(path[0], ROOTS)}'
+    elif len(path) > 1:
+        known = {"process": sorted(PROCESS_NAMES), "release": RELEASE_NAMES, LAST: LAST_NAMES}[path[0]]
+        if path[1] not in known:
+            yield "unknown_name", f'{path[0]} has no "{path[1]}" here; there are {", ".join(known)}.{did_you_mean(path[1], known)}'
+        elif path[0] == LAST and len(path) > 2 and blueprint is not None:
+            yield from _unknown_of_last(path, blueprint)
 
 
 def _unknown_of_last(path: tuple[str, ...], blueprint: Blueprint) -> Iterator[tuple[str, str]]:

@@ -131,5 +131,5 @@ def _required(spec: Variable, place: str) -> list[Problem]:
             found.append(Problem("required_twice", '"required: true" leaves nothing to "required_if".', f"{place}/required_if", Severity.WARNING))
         for message, column in syntax_problems(spec.required_if):
             where = f" (column {column})" if column else ""
-            found.append(Problem("expression_error", f"{message}{where}", f"{place}/required_if"))
+            found.append(Problem("expression_error", f"{message}{where}", f"{place}/required_if", column=column))
     return found

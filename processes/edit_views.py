@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,7 +24,7 @@ from processes.carrying import carry
 from processes.differences import difference
 from processes.draft_text import plain, text_of
 from processes.models import Process
-from processes.problems import Problem, errors
+from processes.problems import Problem, errors, value_at
 from processes.surroundings import world
 from processes.views import around, draft_of, visible
 from processes.words import words_of
@@ -165,10 +166,22 @@ def _problems(typed: Typed, actor: Any) -> dict[str, Any]:
     document = None if typed.unreadable or blueprint is None else reading.document(blueprint)
     return {
         "words": json.dumps(words_of(blueprint, world(blueprint, actor)), ensure_ascii=False) if isinstance(blueprint, Blueprint) else "",
-        "problems": [(replace(problem, line=problem.line or 1), mending.offered(problem, document) if document else "") for problem in typed.problems],
+        "problems": [
+            (replace(problem, line=problem.line or 1), mending.offered(problem, document) if document else "", _mark(problem, typed.read.document))
+            for problem in typed.problems
+        ],
         "blocking": len(errors(typed.problems)),
         "unreadable": typed.unreadable,
     }
+
+
+def _mark(problem: Problem, document: Any) -> str:
+    """The piece of text that a problem of an expression points at: the name there, or what stands there; empty where it points at none."""
+    value = value_at(document, problem.place) if problem.column else None
+    if not isinstance(value, str) or not problem.column:
+        return ""
+    found = re.match(r"[\w.]+|\S+", value[problem.column - 1 :])
+    return found[0] if found else ""
 
 
 def patterns(id: str) -> list[Any]:

@@ -33,11 +33,12 @@ Path = tuple[str, ...]
 
 
 class Found(NamedTuple):
-    """What stands in one text of a template: where it is (keys and indexes), the paths read, and problems as (message, column)."""
+    """What stands in one text of a template: where it is (keys and indexes), the paths read, problems as (message, column), and the columns of the paths."""
 
     place: tuple[str | int, ...]
     paths: tuple[Path, ...]
     problems: tuple[tuple[str, int | None], ...]
+    columns: tuple[int, ...] = ()
 
 
 def evaluate(text: str, names: Mapping[str, Any]) -> Any:
@@ -95,9 +96,10 @@ def examine(template: Any) -> list[Found]:
             continue
         seen = [(code.start, *_examined(code.text)) for code in codes]
         paths = tuple(path for _, paths, _ in seen for path in paths)
+        columns = tuple(offset + start + 1 for start, paths, _ in seen for offset in paths.values())
         problems = tuple((message, column and column + start) for start, _, problems in seen for message, column in problems)
         if codes:
-            found.append(Found(place, paths, problems))
+            found.append(Found(place, paths, problems, columns))
     return found
 
 
@@ -108,7 +110,8 @@ def examine_condition(text: str) -> Found:
     except ExpressionError as error:
         return Found((), (), ((error.message, error.column),))
     paths, problems = _examined(code.text)
-    return Found((), paths, tuple((message, column and column + code.start) for message, column in problems))
+    columns = tuple(offset + code.start + 1 for offset in paths.values())
+    return Found((), tuple(paths), tuple((message, column and column + code.start) for message, column in problems), columns)
 
 
 def syntax_problems(text: str) -> list[tuple[str, int | None]]:
@@ -129,17 +132,19 @@ def texts(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
 
 
 @lru_cache(maxsize=4096)
-def _examined(text: str) -> tuple[tuple[Path, ...], tuple[tuple[str, int | None], ...]]:
-    """The paths that one expression reads, in its order, and what is wrong with it."""
+def _examined(text: str) -> tuple[Mapping[Path, int], tuple[tuple[str, int | None], ...]]:
+    """The paths that one expression reads, in its order, each with the offset where it begins first, and what is wrong with it."""
     found = scan(text)
     if found.problems:
-        return (), tuple((message, offset + 1) for message, offset in found.problems)
+        return {}, tuple((message, offset + 1) for message, offset in found.problems)
     try:
         program_of(found)
     except ExpressionError as error:
-        return (), ((error.message, error.column),)
-    paths = dict.fromkeys(reference.fields for reference in found.references)
-    return tuple(paths), ()
+        return {}, ((error.message, error.column),)
+    paths: dict[Path, int] = {}
+    for reference in found.references:
+        paths.setdefault(reference.fields, reference.starts[0])
+    return paths, ()
 
 
 def _bare(text: str) -> Code:

@@ -22,20 +22,22 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong. `place` is a JSON Pointer into the document, `line` its 1-based line where the text is known."""
+    """One thing that is wrong. `place` is a JSON Pointer into the document, `line` its 1-based line where the text is known.
+
+    `column` (from 1) points into the value at `place`, where an expression stands in it.
+    """
 
     code: str
     message: str
     place: str = ""
     severity: Severity = Severity.ERROR
     line: int | None = None
+    column: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The shape of S27 in the API: `{code, severity, message, place, line?}`."""
+        """The shape of S27 in the API: `{code, severity, message, place, line?, column?}`."""
         found = asdict(self) | {"severity": str(self.severity)}
-        if self.line is None:
-            del found["line"]
-        return found
+        return {key: value for key, value in found.items() if value is not None or key not in ("line", "column")}
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:
@@ -46,6 +48,17 @@ def errors(problems: Iterable[Problem]) -> list[Problem]:
 def pointer(*parts: str | int) -> str:
     """A JSON Pointer (RFC 6901) to the item named by the keys and indexes in `parts`."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def value_at(document: Any, place: str) -> Any:
+    """What stands at a place of a document; None where nothing does."""
+    for part in place.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, dict):
+            document = document.get(key)
+        else:
+            document = document[int(key)] if isinstance(document, list) and key.isdecimal() and int(key) < len(document) else None
+    return document
 
 
 def within(place: str, around: str) -> bool:

@@ -22,6 +22,7 @@ class ProblemShape(serializers.Serializer[Any]):
     message = serializers.CharField()
     place = serializers.CharField()
     line = serializers.IntegerField(required=False)
+    column = serializers.IntegerField(required=False, help_text="Where in the value at `place` an expression goes wrong, from 1.")
 
 
 class NewestVersionShape(ModelShape):

@@ -22,6 +22,7 @@ KEPT = {
     "RELORCH_CI",
     "RELORCH_PROPERTY_EXAMPLES",
     "RELORCH_PROPERTY_SEED",
+    "RELORCH_ROUND_TRIPS",
 }
 FIRST = "PYTEST_XDIST_WORKER" not in os.environ  # else a process that the first one started
 _to_close = contextlib.ExitStack()

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from processes.blueprint import Blueprint, Phase, StoreActivity
 from processes.problems import Problem
 from processes.soundness import calls, keys, names, order, people
@@ -35,12 +37,4 @@ def problems_of_store_activity(stored: StoreActivity, world: World = _NOWHERE) -
     alone = Blueprint(id=stored.id, inputs=dict(inputs), phases=(Phase(id=stored.id, owners=("group:store",), activities=(activity,)),))
     found = problems(alone, World(connectors=world.connectors, processes=world.processes, scripts_allowed=world.scripts_allowed, connections=world.connections))
     inside = "/phases/0/activities/0"
-    return [
-        Problem(
-            problem.code,
-            problem.message,
-            problem.place.replace(inside, "/activity", 1) if problem.place.startswith(inside) else problem.place,
-            problem.severity,
-        )
-        for problem in found
-    ]
+    return [replace(problem, place=problem.place.replace(inside, "/activity", 1)) if problem.place.startswith(inside) else problem for problem in found]

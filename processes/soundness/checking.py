@@ -36,9 +36,9 @@ class Check:
         self.found: list[Problem] = []
         self._processes: dict[str, Blueprint | None] = {}
 
-    def say(self, code: str, message: str, place: Place, *, warning: bool = False) -> None:
+    def say(self, code: str, message: str, place: Place, *, warning: bool = False, column: int | None = None) -> None:
         """Keep a problem."""
-        self.found.append(Problem(code, message, pointer(*place), Severity.WARNING if warning else Severity.ERROR))
+        self.found.append(Problem(code, message, pointer(*place), Severity.WARNING if warning else Severity.ERROR, column=column))
 
     def process(self, name: str) -> Blueprint | None:
         """The newest version of another process; each is looked up once, because that may be a query."""

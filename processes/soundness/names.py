@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from processes.blueprint import Activity, ActivityType, StoreActivity, Variable
@@ -141,15 +142,17 @@ class _Names:
 
     def report(self, found: Found, place: Place, scope: Scope) -> None:
         for message, column in found.problems:
-            self.c.say("expression_error", f"{message}{f' (column {column})' if column else ''}", place)
+            self.c.say("expression_error", f"{message}{f' (column {column})' if column else ''}", place, column=column)
         self.paths(found, place, scope)
 
     def paths(self, found: Found, place: Place, scope: Scope) -> None:
-        for path in found.paths:
+        for path, column in zip_longest(found.paths, found.columns):
+            before = len(self.c.found)
             if path[0] not in scope.roots:
                 self.unknown_root(path[0], place, scope)
             elif len(path) > 1:
                 getattr(self, f"_{path[0]}")(path, place, scope)
+            self.c.found[before:] = [replace(problem, column=column) for problem in self.c.found[before:]]
 
     def unknown_root(self, name: str, place: Place, scope: Scope) -> None:
         if name == "result":

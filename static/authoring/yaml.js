@@ -10,8 +10,11 @@
 
   const found = state => [...shown().querySelectorAll('[data-line]')].map(item => {
     const line = state.doc.line(Math.min(Math.max(Number(item.dataset.line), 1), state.doc.lines));
-    const from = line.from + (line.text.length - line.text.trimStart().length);
-    return {from, to: Math.max(line.to, from), severity: item.dataset.state === 'error' ? 'error' : 'warning', message: item.dataset.said};
+    let from = line.from + (line.text.length - line.text.trimStart().length), to = Math.max(line.to, from);
+    // What an expression gets wrong stands on the line, or, in a long text, soon after it.
+    const at = item.dataset.mark ? state.sliceDoc(from, from + 4000).indexOf(item.dataset.mark) : -1;
+    if (at >= 0) { from += at; to = from + item.dataset.mark.length; }
+    return {from, to, severity: item.dataset.state === 'error' ? 'error' : 'warning', message: item.dataset.said};
   });
 
   // Asked anew when typing stops; an answer to an older text is not shown.

@@ -160,7 +160,7 @@ def test_a_text_that_cannot_be_read_is_kept_with_problems_at_their_lines(owner: 
     said = page.content.decode()
     assert page.status_code == 422
     assert page.context["text"] == bad
-    assert {(problem.code, problem.line) for problem, _ in page.context["problems"]} >= {("unknown_key", 22), ("duplicate_key", 5)}
+    assert {(problem.code, problem.line) for problem, *_ in page.context["problems"]} >= {("unknown_key", 22), ("duplicate_key", 5)}
     assert 'data-line="22"' in said
     assert "connector" in said
     assert document_of(shop) == before
@@ -171,14 +171,14 @@ def test_unsound_is_saved_and_said(owner: User, shop: Process) -> None:
     done = save(client, TEXT.replace("depends_on: [build]", "depends_on: [gone]"), shop.revision)
     assert done.status_code == 302
     page = client.get(PAGE)
-    assert [(problem.code, problem.line) for problem, _ in page.context["problems"]] == [("unknown_dependency", 16)]
+    assert [(problem.code, problem.line) for problem, *_ in page.context["problems"]] == [("unknown_dependency", 16)]
     assert "1 problem to solve before it can be published" in page.content.decode()
 
 
 def test_another_id_is_refused_at_its_line(owner: User, shop: Process) -> None:
     page = save(client_of(owner), TEXT.replace("id: shop", "id: shoq"), shop.revision)
     assert page.status_code == 422
-    assert ("other_id", 4) in {(problem.code, problem.line) for problem, _ in page.context["problems"]}
+    assert ("other_id", 4) in {(problem.code, problem.line) for problem, *_ in page.context["problems"]}
 
 
 def test_the_check_while_typing_stores_nothing(owner: User, shop: Process) -> None:
@@ -191,6 +191,19 @@ def test_the_check_while_typing_stores_nothing(owner: User, shop: Process) -> No
     assert looked.status_code == 200
     assert looked.context["text"] == TEXT
     assert fresh(shop).revision == shop.revision
+
+
+def test_what_an_expression_gets_wrong_is_pointed_at(owner: User, shop: Process) -> None:
+    more = """    if: "inputs.version == 'x' && activities.compiled.state == ''"\n    lock: 'one ${{ release. }}'\n"""
+    text = TEXT.replace("    depends_on: [build]\n", f"    depends_on: [build]\n{more}")
+    answer = client_of(owner).post(f"{PAGE}check/", {"text": text})
+    said = [(problem.code, problem.line, problem.column, mark) for problem, _, mark in answer.context["problems"]]
+    assert ("unknown_input", 17, 1, "inputs.version") in said
+    assert ("unknown_activity", 17, 26, "activities.compiled.state") in said
+    assert [(code, line, column) for code, line, column, _ in said if code == "expression_error"] == [("expression_error", 18, 17)]
+    assert 'data-mark="activities.compiled.state"' in answer.content.decode()
+    body = Api(owner).post("processes/validate/", text, content_type="application/yaml").json()
+    assert {"column": 26, "line": 17}.items() <= next(item for item in body["problems"] if item["code"] == "unknown_activity").items()
 
 
 def test_the_check_says_what_can_be_written(owner: User, stranger: User, shop: Process) -> None:
@@ -237,7 +250,7 @@ def test_warnings_are_mended_by_a_click_and_nothing_is_saved(owner: User, shop: 
     text += "      - id: ask\n        type: manual\n        approval: {requires: [{count: 1, of: [group:board]}]} # who\n"
     client = client_of(owner)
     page = client.post(PAGE, {"text": text, "revision": str(shop.revision), "look": "1"})
-    offers = {problem.code: (mend, f"{problem.code}:{problem.place}") for problem, mend in page.context["problems"]}
+    offers = {problem.code: (mend, f"{problem.code}:{problem.place}") for problem, mend, _ in page.context["problems"]}
     assert offers["phases_start_together"][0] == "Put them in order"
     assert offers["scripts_disabled"][0] == "Let a person do it"
     assert offers["phases_start_together"][1] in page.content.decode()
@@ -246,7 +259,7 @@ def test_warnings_are_mended_by_a_click_and_nothing_is_saved(owner: User, shop: 
         answer = client.post(PAGE, {"text": source, "revision": str(shop.revision), "mend": offers[code][1]})
         assert answer.status_code == 200, answer.context["refused"].message
         assert "Mended, not saved yet." in answer.content.decode()
-        assert code not in {problem.code for problem, _ in answer.context["problems"]}
+        assert code not in {problem.code for problem, *_ in answer.context["problems"]}
         return str(answer.context["text"])
 
     ordered = mend("phases_start_together", text)
