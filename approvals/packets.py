@@ -12,6 +12,7 @@ from releases.flows import compiled
 from releases.form_secrets import names_in
 from releases.models import Attempt, Task
 from relorch.audit.chain import instant
+from relorch.lib.prepared import insert
 
 LINES_BEFORE = "lines_before"
 """Where a reassigned request keeps the lines that it had at first."""
@@ -69,4 +70,4 @@ def stored(attempt: Attempt, at: datetime, votes: Sequence[SignOff]) -> Packet:
     digest = hash_of(content)
     # under the tree's lock nobody else writes one: no savepoints
     known = Packet.objects.filter(attempt=attempt, hash=digest).first() if votes else None
-    return known or Packet.objects.create(attempt=attempt, hash=digest, content=content, created_at=at)
+    return known or insert(Packet(attempt=attempt, hash=digest, content=content, created_at=at))

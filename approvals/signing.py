@@ -24,6 +24,7 @@ from releases.states import Run
 from relorch.accounts.confirming import Proof
 from relorch.lib import faults
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
+from relorch.lib.prepared import insert
 
 LONGEST_COMMENT = 10_000
 
@@ -138,7 +139,7 @@ def _cast(attempt: Attempt, votes: Sequence[SignOff], person: Any, **values: Any
     """The person's vote with these values, and whether it is the first. Under the tree's lock nobody else writes one: no savepoints."""
     vote = next((one for one in votes if one.person_id == person.pk), None)
     if vote is None:
-        return SignOff.objects.create(attempt=attempt, person=person, **values), True
+        return insert(SignOff(attempt=attempt, person=person, **values)), True
     for name, value in values.items():
         setattr(vote, name, value)
     vote.attempt, vote.stale = attempt, False

@@ -6,18 +6,19 @@ For a read with joins, writing the SQL and planning it cost several times what r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
 import psycopg
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 AFTER = 3
 """Uses of a statement on a connection before it is prepared: planning costs more than running for most of ours."""
 
 T = TypeVar("T")
+T_Model = TypeVar("T_Model", bound=Model)
 
 
 def raw_cursor() -> Any:
@@ -47,11 +48,7 @@ class Prepared(Generic[T]):
             raise TypeError(f"asked with {sorted(values)}, built for {sorted(self._probes)}")
         rows, compiler, text, parameters = self._compiled
         given = [values[name] if name else constant for name, constant in parameters]
-        with connection.wrap_database_errors, raw_cursor() as cursor:
-            _seen(lambda sql, parameters, *_: cursor.execute(sql, parameters))(text, given, False, {"connection": connection, "cursor": cursor})
-            found = cursor.fetchall()
-        if connection.queries_logged:
-            connection.queries_log.append({"sql": text, "time": "0.000"})
+        found = _rows(text, given)
         asked = SimpleNamespace(get_compiler=lambda using: _Answered(compiler, found))
         return list(rows(SimpleNamespace(db=connection.alias, query=asked, _fields=(), _known_related_objects={})))
 
@@ -68,11 +65,37 @@ class Prepared(Generic[T]):
         return asked._iterable_class, compiler, text, found
 
 
-def _seen(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """As Django does with its own statements: who counts, logs or hinders them gets ours too."""
-    for wrapper in reversed(connection.execute_wrappers):
-        execute = partial(wrapper, execute)
-    return execute
+def insert(row: T_Model) -> T_Model:
+    """Write a new row with all its values (none is left to a default of the database), as `save(force_insert=True)` without signals; it gets its key."""
+    text, fields = _insertion(type(row))
+    values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
+    ((row.pk,),) = _rows(text, values)
+    row._state.adding, row._state.db = False, connection.alias
+    return row
+
+
+@lru_cache
+def _insertion(model: type[Model]) -> tuple[str, list[Any]]:
+    meta, quote = model._meta, connection.ops.quote_name
+    fields = [field for field in meta.concrete_fields if not field.primary_key]
+    columns, marks = ", ".join(quote(str(field.column)) for field in fields), ", ".join(["%s"] * len(fields))
+    return f"INSERT INTO {quote(meta.db_table)} ({columns}) VALUES ({marks}) RETURNING {quote(str(meta.pk.column))}", fields  # noqa: S608 (names are the models')
+
+
+def _rows(text: str, values: list[Any]) -> list[Any]:
+    """What the statement gives. Whoever counts, logs or hinders Django's own statements gets ours too."""
+
+    def execute(sql: str, parameters: list[Any], *_: Any) -> Any:
+        return cursor.execute(sql, parameters)
+
+    with connection.wrap_database_errors, raw_cursor() as cursor:
+        run: Callable[..., Any] = execute
+        for wrapper in reversed(connection.execute_wrappers):
+            run = partial(wrapper, run)
+        run(text, values, False, {"connection": connection, "cursor": cursor})
+        if connection.queries_logged:
+            connection.queries_log.append({"sql": text, "time": "0.000"})
+        return cursor.fetchall()  # type: ignore[no-any-return]
 
 
 class _Answered:

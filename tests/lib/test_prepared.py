@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils import timezone
 
 from relorch.accounts.models import ApiToken, User
-from relorch.lib.prepared import Prepared, raw_cursor
+from relorch.lib.prepared import Prepared, insert, raw_cursor
 
 pytestmark = pytest.mark.django_db
 
@@ -63,3 +63,15 @@ def test_a_value_without_a_place_is_a_mistake_of_ours() -> None:
 def test_what_the_database_raises_comes_as_djangos() -> None:
     with pytest.raises(DatabaseError), connection.cursor():
         Prepared(lambda pk: User.objects.filter(pk=pk), pk=-1)(pk="no number")
+
+
+def test_a_row_is_inserted_as_saving_does_it(people: list[User]) -> None:
+    ends = timezone.now() + timedelta(days=1)
+    for n in range(5):
+        row = insert(ApiToken(person=people[0], name=f"é {n}", digest=f"i{n}", created_at=timezone.now(), expires_at=ends, revoked_at=ends))
+        assert row.pk is not None
+        assert not row._state.adding
+        found = ApiToken.objects.get(pk=row.pk)
+        assert [getattr(found, field.attname) for field in ApiToken._meta.fields] == [getattr(row, field.attname) for field in ApiToken._meta.fields]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert(ApiToken(person=people[0], name="", digest="i0", created_at=timezone.now(), expires_at=ends))
