@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from approvals.pages import Question
 from approvals.questions import seen_attempt
+from approvals.reassigning import change_by
 from approvals.reassigning import reassign as ask_others
 from approvals.reminding import nudge as ask_again
 from releases.access import may_do
@@ -47,30 +48,30 @@ class ReassignForm(forms.Form):
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def reassign(request: HttpRequest, release: str, activity: str) -> HttpResponse:
-    """Who is asked instead: GET shows the form, POST does it."""
+    """Who is asked instead: GET shows the form, a POST what it would do, and one that is `sure` does it."""
     attempt = seen_attempt(request, release, activity)
     if not may_do(request.user, "reassign", attempt.run.release, activity):
         raise NotAllowed("not_allowed", "You may see this question, but not ask others: ask its owners, or who operates the release.")
     question = Question.of(attempt, request.user)
     form = ReassignForm(request.POST if request.method == "POST" else None, question)
-    conflict = None
+    conflict = change = None
     if request.method == "POST" and form.is_valid():
         line = form.cleaned_data["line"]
+        wanted: dict[str, Any] = {"release": attempt.release_id, "activity": activity, "actor": acting(request), "owners": form.names}
+        wanted["line"] = int(line) if line else None
         try:
-            ask_others(
-                release=attempt.release_id,
-                activity=activity,
-                actor=acting(request),
-                reason=form.cleaned_data["reason"],
-                owners=form.names,
-                line=int(line) if line else None,
-            )
+            if "sure" in request.POST:
+                ask_others(reason=form.cleaned_data["reason"], **wanted)
+            else:
+                change = change_by(**wanted)
         except Invalid as refused:
             for problem in refused.problems:
                 form.add_error(_PLACES.get("/" + problem.place.split("/")[1]), problem.message)
         except Conflict as late:
             conflict = late
         else:
+            if change is not None:
+                return render(request, "approvals/reassign.html", {"question": question, "form": form, "change": change})
             messages.success(request, f"{question.item.title}: others are asked now, and were told.")
             return HttpResponseRedirect(reverse("approvals:show", args=[attempt.release_id, activity]))
     status = 409 if conflict else 422 if form.errors else 200

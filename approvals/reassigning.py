@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -17,7 +18,7 @@ from processes.problems import Problem, pointer
 from processes.quorum import verdict
 from processes.reassignment import reassigned
 from releases.asking import people_rows
-from releases.engine import Actor, Move, locked
+from releases.engine import Actor, Move, Work, locked
 from releases.models import Attempt, RunPerson
 from releases.operating import need_reason
 from relorch.lib.errors import Invalid
@@ -31,32 +32,54 @@ def reassign(*, release: int, activity: str, actor: Actor, reason: str, owners: 
     Who may is asked at the door (`releases/access.py`). Whoever is newly asked is told, and whoever is not asked any more. Raises LookupError,
     Conflict (not waiting), Invalid (no reason, unknown people, a line that is not there or filled, a rule that could not be met).
     """
-    owners = list(dict.fromkeys(_spelled(name) for name in owners))
     with locked(release, actor=actor, preview=preview) as work:
-        attempt = the_one_waiting(work, newest(release, activity), release, activity)
-        still_open(work, attempt)
-        need_reason(reason)
-        case = case_of(attempt)
-        before = set(still_asked(case))
-        asked = (attempt.request or {}).get("lines") or []
-        problems = [*_unknown(owners), *_wrong_line(case, line)]
-        if problems:
-            raise Invalid("invalid_reassignment", "It cannot be reassigned so.", problems)
-        entitlements = {vote.person: vote.entitlement for vote in case.votes}
-        new = reassigned(asked, case.verdict.lines, entitlements, owners, line)
-        _write(attempt, asked, new.lines)
-        now = case_of(attempt)
-        if now.verdict.state in ("impossible", "rejected"):
-            message = "These people could not meet it: there are too few of them, or they may not decide here."
-            raise Invalid("approval_unmeetable", message, [Problem("approval_unmeetable", message, "/owners")])
-        after = set(still_asked(now))
-        data: dict[str, Any] = {"owners": owners, "line": line, "lines": list(new.lines), "attempt": attempt.number}
-        work.say("activity.reassigned", release, activity, reason=reason, **data, to=sorted(after - before))
-        if before - after:
-            work.say("sign_off.not_needed", release, activity, reason=reason, because="reassigned", attempt=attempt.number, to=sorted(before - after))
-        # somebody who is asked now may have voted before: their vote was kept and fills a place from now on
-        signing.take_verdict(work, attempt, now, votes_on(attempt), reason)
+        _reassign(work, release, activity, reason, owners, line)
     return work.moves
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a reassignment would change: who is asked then and was not, who is not asked any more, and what would move."""
+
+    asked: list[str]
+    spared: list[str]
+    moves: list[Move]
+
+
+def change_by(*, release: int, activity: str, actor: Actor, owners: Sequence[str], line: int | None = None) -> Change:
+    """What `reassign` would do: the verb itself, rolled back. Raises what it raises."""
+    with locked(release, actor=actor, preview=True) as work:
+        before, after = _reassign(work, release, activity, "preview", owners, line)
+    return Change(sorted(after - before), sorted(before - after), work.moves)
+
+
+def _reassign(work: Work, release: int, activity: str, reason: str, owners: Sequence[str], line: int | None) -> tuple[set[str], set[str]]:
+    """Whoever was asked, and whoever is now."""
+    owners = list(dict.fromkeys(_spelled(name) for name in owners))
+    attempt = the_one_waiting(work, newest(release, activity), release, activity)
+    still_open(work, attempt)
+    need_reason(reason)
+    case = case_of(attempt)
+    before = set(still_asked(case))
+    asked = (attempt.request or {}).get("lines") or []
+    problems = [*_unknown(owners), *_wrong_line(case, line)]
+    if problems:
+        raise Invalid("invalid_reassignment", "It cannot be reassigned so.", problems)
+    entitlements = {vote.person: vote.entitlement for vote in case.votes}
+    new = reassigned(asked, case.verdict.lines, entitlements, owners, line)
+    _write(attempt, asked, new.lines)
+    now = case_of(attempt)
+    if now.verdict.state in ("impossible", "rejected"):
+        message = "These people could not meet it: there are too few of them, or they may not decide here."
+        raise Invalid("approval_unmeetable", message, [Problem("approval_unmeetable", message, "/owners")])
+    after = set(still_asked(now))
+    data: dict[str, Any] = {"owners": owners, "line": line, "lines": list(new.lines), "attempt": attempt.number}
+    work.say("activity.reassigned", release, activity, reason=reason, **data, to=sorted(after - before))
+    if before - after:
+        work.say("sign_off.not_needed", release, activity, reason=reason, because="reassigned", attempt=attempt.number, to=sorted(before - after))
+    # somebody who is asked now may have voted before: their vote was kept and fills a place from now on
+    signing.take_verdict(work, attempt, now, votes_on(attempt), reason)
+    return before, after
 
 
 def _spelled(name: str) -> str:

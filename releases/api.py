@@ -380,7 +380,7 @@ class Runs(Resources):
         moves = verb(release=release.pk, activity=activity, actor=actor_of(request), preview=wants_preview(request), **wanted)
         moved = moves_of(moves, release.pk, activity, run.state)
         if wants_preview(request):
-            losers = losers_of(compiled(release.version_id).flow.blueprint, activity) if name in ("skip", "fail", "ignore") else []
+            losers = losers_of(compiled(release.version_id).flow.blueprint, activity, wanted.get("outputs") or {}) if name in ("skip", "fail", "ignore") else []
             return Response({"will": moved} | ({"loses": losers} if losers else {}))
         run.refresh_from_db(fields=["state"])
         return Response({"id": activity, "release": release.pk, "state": run.state, "moved": moved})

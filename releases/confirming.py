@@ -169,7 +169,7 @@ def of_activity(it: ActivityPage, verb: Verb, actor: Actor) -> Asked:
     if verb.name in WITH_OUTPUTS:
         asked.outputs = outputs_of(it)
     if verb.name in ("skip", "fail", "ignore"):
-        asked.losers = [it.page.labels.get(key, key) for key in losers_of(it.page.flow.blueprint, it.key)]
+        asked.losers = [it.page.labels.get(key, key) for key in losers_of(it.page.flow.blueprint, it.key, {})]
     return asked
 
 
@@ -216,7 +216,8 @@ def _preview(asked: Asked) -> None:
                 asked.outputs.append(known.setdefault(name, Output(name)))
             known[name].needed = problem.message
         moves = asked.do(reason="preview", preview=True, outputs=dict.fromkeys(known, ""))
-    shown = shown_moves(moves, asked.page.release, asked.page.labels, asked.page.children)
+    looks = {line.run.key: line.look for line in asked.page.lines if line.run.state == "waiting"} if any(move.before == "waiting" for move in moves) else {}
+    shown = shown_moves(moves, asked.page.release, asked.page.labels, asked.page.children, looks)
     asked.again = sum(move["after"] == "pending" for move in shown)
     asked.moves, asked.more = shown[:MOST_MOVES], max(0, len(shown) - MOST_MOVES)
 

@@ -22,7 +22,7 @@ def readers(blueprint: Blueprint) -> Iterator[tuple[str, Any, bool]]:
             here = f"{at}/activities/{m}"
             yield f"{here}/if", step.condition, True
             for name in ("variables", "arguments", "inputs", "outputs", "instructions"):
-                yield f"{here}/{name}", getattr(step, name), False
+                yield f"{here}/{'with' if name == 'arguments' else name}", getattr(step, name), False
     yield "/outputs", blueprint.outputs, False
 
 
@@ -40,8 +40,11 @@ def outputs_needed(blueprint: Blueprint, key: str, given: Mapping[str, Any]) -> 
     return list(missing.values())
 
 
-def losers_of(blueprint: Blueprint, key: str) -> list[str]:
-    """The activities and phases (`phase:<id>`) that read an output of `key`, in their order: they lose an input when it does not run."""
+def losers_of(blueprint: Blueprint, key: str, given: Mapping[str, Any]) -> list[str]:
+    """The activities and phases (`phase:<id>`) that read an output of `key`, in their order: they lose an input when it does not run.
+
+    Whoever reads only what is `given` in its place loses nothing.
+    """
     places = {pointer("phases", n): f"phase:{phase.id}" for n, phase in enumerate(blueprint.phases)}
     places |= {pointer("phases", n, "activities", m): step.id for n, phase in enumerate(blueprint.phases) for m, step in enumerate(phase.activities)}
     found: dict[str, None] = {}
@@ -53,7 +56,10 @@ def losers_of(blueprint: Blueprint, key: str) -> list[str]:
         if (
             reader
             and reader != key
-            and any(path[:3] == ("activities", key, "outputs") or (path[:2] == ("activities", key) and len(path) == 2) for path in paths)
+            and any(
+                (path[:3] == ("activities", key, "outputs") and (len(path) < 4 or path[3] not in given)) or (path[:2] == ("activities", key) and len(path) == 2)
+                for path in paths
+            )
         ):
             found.setdefault(reader)
     return list(found)

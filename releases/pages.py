@@ -457,15 +457,19 @@ def first_name(who: Any) -> str:
     return str(name).split()[0] if name else str(who)
 
 
-def shown_moves(moves: Sequence[Any], release: Release, labels: Mapping[str, str], others: Collection[Any] = ()) -> list[dict[str, str]]:
-    """What a verb would do, for its confirmation."""
+def shown_moves(
+    moves: Sequence[Any], release: Release, labels: Mapping[str, str], others: Collection[Any] = (), looks: Mapping[str, str] | None = None
+) -> list[dict[str, str]]:
+    """What a verb would do, for its confirmation: the release first, then in the order of the process. `looks` says what each activity waits for."""
     names = {row.pk: row.name for row in others}
+    place = {key: number for number, key in enumerate(labels)}
+    moves = sorted(moves, key=lambda move: (move.release != release.pk, move.release, place.get(move.activity, -1)))
     return [
         {
             "what": (labels.get(move.activity, move.activity) or "The release")
             if move.release == release.pk
             else f"{names.get(move.release, move.release)}" + (f": {move.activity}" if move.activity else ""),
-            "before": move.before,
+            "before": (looks or {}).get(move.activity, move.before) if move.before == "waiting" and move.release == release.pk else move.before,
             "after": move.after,
         }
         for move in moves

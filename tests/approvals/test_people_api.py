@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 from processes.models import Process
 from releases.models import Release
 from relorch.accounts.models import User
+from relorch.audit.models import Event
 from tests.processes.conftest import Api
 from tests.releases.driving import run_on
 
@@ -56,7 +58,14 @@ def test_the_page_reassigns_and_says_what_is_wrong(release: Release, people: dic
     assert b"Ask others instead?" in olga.get(where).content
     refused = olga.post(where, {"owners": "user:ghost@example.com", "reason": "x"})
     assert (refused.status_code, b"is no active person" in refused.content) == (422, True)
-    done = olga.post(where, {"owners": "user:dora@example.com, group:qa", "reason": "x"})
+    wanted = {"owners": "user:dora@example.com, user:quirin@example.com", "reason": "x"}
+    first = olga.post(where, wanted)
+    said = " ".join(re.sub(r"<[^>]+>", " ", first.content.decode()).split())
+    assert first.status_code == 200
+    assert "Asked from then on: dora@example.com Not asked any more: quentin@example.com" in said
+    assert not Event.objects.filter(verb="activity.reassigned").exists(), "what it would do is shown before it is done"
+    wanted["owners"] = "user:dora@example.com, group:qa"
+    done = olga.post(where, wanted | {"sure": "1"})
     assert done.status_code == 302
     assert signed_in(people["dora"]).get(done["Location"]).status_code == 200
     assert b"Ask others" in olga.get(done["Location"]).content

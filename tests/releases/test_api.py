@@ -437,6 +437,8 @@ def test_failure_text_and_code_are_on_activity_phase_and_release(api: Apis, peop
     assert [phase["failure"] for phase in shown["phases"]] == [said, None]
     told = api["olga"].post(f"releases/{release.pk}/activities/compile/fail/?preview=true", {"reason": "x"}).json()
     assert told["loses"] == ["deploy"]
+    ignored = {"reason": "x", "outputs": {"image": "shop:1"}}
+    assert "loses" not in api["olga"].post(f"releases/{release.pk}/activities/compile/ignore/?preview=true", ignored).json(), "what is given is not lost"
 
 
 def test_a_process_that_one_may_not_start_recovers_nothing(api: Apis, people: People, shop: Process) -> None:

@@ -262,6 +262,22 @@ def test_hold_and_abort_show_what_they_do(verb: str) -> None:
     assert fresh(release).state == "running"
 
 
+def test_what_it_would_do_is_said_in_the_order_of_the_process_and_in_the_words_of_what_waits() -> None:
+    release = running(
+        phase("b", noop("late", **{"with": {"outcome": "failed"}}), {"id": "nap", "type": "automated", "connector": "timer", "with": {"for": "1h"}}),
+        phase("a", manual("ask", of=("group:nobody",)), noop("then", "ask")),
+    )
+    said = text(operated(release).get(f"/releases/{release.pk}/abort/"))
+    moves = [" ".join(re.sub(r"<[^>]+>", " ", move).split()) for move in re.findall(r'<li><span class="soft">.*?</li>', said, re.DOTALL)]
+    assert moves == [
+        "The release Running → Aborted",
+        "late Needs a decision → Aborted",
+        "nap Waiting for its time → Aborted",
+        "ask Waiting for people → Aborted",
+        "then Not started → Aborted",
+    ]
+
+
 def test_retry_says_what_becomes_pending_again() -> None:
     release = running(bad("build", on_failure="fail"), noop("test", "build"), noop("ship", "test"))
     said = text(operated(release).get(f"/releases/{release.pk}/activities/build/retry/"))
