@@ -17,6 +17,7 @@ from approvals.changes import Change, named, of_packets
 from approvals.comparing import Since, since_last
 from approvals.models import SignOff
 from approvals.querysets import Item, items_of
+from approvals.risks import WORDS
 from approvals.signatures import verifies
 from processes.access import owner_names
 from processes.blueprint import Variable
@@ -298,7 +299,9 @@ class Question:
     @property
     def compared_with(self) -> str:
         """Beside what changed."""
-        return f"compared with {self.since.previous.name}, R-{self.since.previous.pk}" if self.since.previous and self.since.changes else ""
+        if not (self.since.previous and self.since.changes):
+            return ""
+        return f"{WORDS[self.since.changes[0].risk].lower()}, compared with {self.since.previous.name}, R-{self.since.previous.pk}"
 
     @property
     def next_steps(self) -> str:

@@ -1,6 +1,7 @@
 """What is at stake with each of many questions: the largest risk of what changed since the last release that succeeded, in a constant number of queries.
 
-The page of one question lists every change (`comparing`); here only what its approval binds and the process itself are looked at, and only for the largest.
+The page of one question lists every change (`comparing`); here only the largest is looked for, in the same values (but for states and the release's own
+facts, which an approval may bind), and the database leaves out the results that are the same.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from django.db import connection
 from django.db.models import OuterRef, Q, Subquery
 
 from approvals import changes
@@ -17,49 +19,56 @@ from approvals.comparing import of_versions, without_new_steps
 from processes.models import Process
 from releases.asking import with_digests
 from releases.flows import compiled
-from releases.models import ActivityRun, Attempt, PhaseRun, Release
+from releases.models import Attempt, PhaseRun, Release
 from releases.states import Release as State
+from releases.values import of_json
 
 WORDS: Mapping[str, str] = {"high": "High risk", "medium": "Medium risk", "low": "Low risk", "first": "First release", "none": "No change"}
 ORDER = tuple(WORDS)
 """The largest first."""
-_READ = ("inputs", "variables", "activities", "phases")
+_OTHER_RESULTS = """
+SELECT now.release_id, now.key, now.outputs, earlier.outputs
+FROM unnest(%(releases)s::bigint[], %(previous)s::bigint[]) AS pair(release, previous)
+JOIN releases_activityrun now ON now.release_id = pair.release AND now.outputs IS NOT NULL
+LEFT JOIN releases_activityrun earlier ON earlier.release_id = pair.previous AND earlier.key = now.key
+WHERE now.outputs::text IS DISTINCT FROM earlier.outputs::text
+"""
 
 
 def risks_of(attempts: Iterable[Attempt]) -> dict[int, str]:
     """Attempt -> a key of WORDS."""
     attempts = list(attempts)
     previous = _previous(attempts)
-    outputs, phases = _results(attempts, previous)
+    results, phases = _other_results(previous), _phases(attempts, previous)
     found = {}
     for attempt in attempts:
         before = previous.get(attempt.run.release_id)
-        found[attempt.pk] = "first" if before is None else _of_one(attempt, before, outputs, phases)
+        found[attempt.pk] = "first" if before is None else _of_one(attempt, before, results[attempt.run.release_id], phases)
     return found
 
 
-def _of_one(attempt: Attempt, previous: Release, outputs: Mapping[Any, Any], phases: Mapping[Any, Any]) -> str:
-    now = {place: value for place, value in (attempt.bound or {}).items() if place.split(".")[0] in _READ}
-    flow = compiled(previous.version_id).flow
-    variables = {**previous.variables, **phases.get((previous.pk, flow.phase_of.get(attempt.run.key)), ({}, {}))[0]}
-    hidden = with_digests({"inputs": previous.inputs, "variables": variables}, previous.root_id)
-    before = {place: value for place in now if (value := _at(place, previous, hidden, outputs, phases)) not in (None, {})}
-    found = changes.of_values(before, without_new_steps(now, previous))
-    risks = {changes.in_order(found)[0].risk} if found else set()
-    risks |= {risk} if (risk := _of_process(previous.version_id, attempt.run.release.version_id)) else set()
+def _of_one(attempt: Attempt, previous: Release, results: Mapping[str, tuple[Any, Any]], phases: Mapping[Any, Any]) -> str:
+    release = attempt.run.release
+    flow = compiled(release.version_id).flow
+    upstream, phase = flow.upstream_of_step(attempt.run.key), flow.phase_of[attempt.run.key]
+    now, before = (_values(one, phase, phases) for one in (release, previous))
+    for key in results.keys() & upstream:
+        for values, outputs, root in zip((now, before), results[key], (release.root_id, previous.root_id), strict=True):
+            if outputs:
+                values[f"activities.{key}.outputs"] = with_digests(outputs, root)
+    for place in attempt.bound or {}:
+        origin, key, *path = [*place.split("."), ""]
+        if origin == "phases" and path[:1] == ["outputs"]:
+            now[f"phases.{key}.outputs"], before[f"phases.{key}.outputs"] = (phases.get((one.pk, key), ({}, {}))[1] for one in (release, previous))
+    found = changes.in_order(changes.of_values(before, without_new_steps(now, previous)))
+    risks = {found[0].risk} if found else set()
+    risks |= {risk} if (risk := _of_process(previous.version_id, release.version_id)) else set()
     return min(risks, key=ORDER.index) if risks else "none"
 
 
-def _at(place: str, previous: Release, hidden: Mapping[str, Any], outputs: Mapping[Any, Any], phases: Mapping[Any, Any]) -> Any:
-    origin, *path = place.split(".")
-    value: Any = hidden.get(origin)
-    if origin == "activities" and path:
-        value = outputs.get((previous.pk, path.pop(0)))
-    if origin == "phases" and path:
-        value = {"outputs": phases.get((previous.pk, path.pop(0)), ({}, {}))[1]}
-    for part in path:
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+def _values(release: Release, phase: str, phases: Mapping[Any, Any]) -> dict[str, Any]:
+    variables = {**release.variables, **phases.get((release.pk, phase), ({}, {}))[0]}
+    return dict(with_digests({"inputs": release.inputs, "variables": variables}, release.root_id))
 
 
 @lru_cache(maxsize=1024)
@@ -84,17 +93,20 @@ def _previous(attempts: Sequence[Attempt]) -> dict[int, Release]:
     return {release: known[before] for release, before in pairs.items() if before in known}
 
 
-def _results(attempts: Sequence[Attempt], previous: Mapping[int, Release]) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """(release, activity) -> its state and outputs, and (release, phase) -> its variables and outputs: of the earlier releases, as far as they are bound."""
-    places = [place.split(".") for attempt in attempts for place in attempt.bound or {}]
-    steps = {parts[1] for parts in places if parts[0] == "activities" and len(parts) > 1}
-    earlier = {release.pk for release in previous.values()}
-    roots = {release.pk: release.root_id for release in previous.values()}
-    runs = ActivityRun.objects.filter(release__in=earlier, key__in=steps).order_by().values_list("release_id", "key", "state", "outputs")
-    named = {parts[1] for parts in places if parts[0] == "phases" and len(parts) > 1}
+def _other_results(previous: Mapping[int, Release]) -> dict[int, dict[str, tuple[Any, Any]]]:
+    """Release -> its activities whose outputs are others than in the one before, with both."""
+    found: dict[int, dict[str, tuple[Any, Any]]] = {release: {} for release in previous}
+    with connection.cursor() as cursor:
+        cursor.execute(_OTHER_RESULTS, {"releases": list(previous), "previous": [release.pk for release in previous.values()]})
+        for release, key, now, before in cursor.fetchall():
+            found[release][key] = (of_json(now), of_json(before))
+    return found
+
+
+def _phases(attempts: Sequence[Attempt], previous: Mapping[int, Release]) -> dict[Any, Any]:
+    """(release, phase) -> its variables and outputs, of the phases that ask and those that are bound."""
+    named = {parts[1] for attempt in attempts for place in attempt.bound or {} if (parts := place.split("."))[0] == "phases" and len(parts) > 1}
     named |= {compiled(attempt.run.release.version_id).flow.phase_of[attempt.run.key] for attempt in attempts}
-    phases = PhaseRun.objects.filter(release__in=earlier, key__in=named).order_by().values_list("release_id", "key", "variables", "outputs")
-    return (
-        {(release, key): {"state": state, "outputs": with_digests(outputs or {}, roots[release])} for release, key, state, outputs in runs},
-        {(release, key): (variables or {}, outputs or {}) for release, key, variables, outputs in phases},
-    )
+    both = {*previous, *(release.pk for release in previous.values())}
+    rows = PhaseRun.objects.filter(release__in=both, key__in=named).order_by().values_list("release_id", "key", "variables", "outputs")
+    return {(release, key): (variables or {}, outputs or {}) for release, key, variables, outputs in rows}

@@ -294,6 +294,24 @@ def test_each_question_says_what_is_at_stake_and_what_it_blocks() -> None:
     assert [row.stake for row in rows] == ["High risk", "Medium risk", "Low risk", "No change"], "by consequence"
 
 
+def test_what_is_at_stake_is_more_than_what_is_bound() -> None:
+    """As on the page, whose list of what changed has everything upstream."""
+    qa = factories.group("qa")
+    ann, sam = factories.person("ann", groups=(qa,)), factories.person("sam")
+    approval = {"requires": [{"count": 1, "of": ["group:qa"]}], "binds": ["inputs.note"]}
+    build = {"id": "build", "type": "automated", "connector": "noop", "with": {"outputs": {"image": "${{ inputs.image }}"}}}
+    process = factories.process("shop", inputs={"image": {"type": "string"}, "note": {"type": "string", "default": "n"}}, phases=[
+        {"id": "make", "activities": [build]}, {"id": "go", "depends_on": ["make"], "activities": [manual("ask", approval=approval)]},
+    ])  # fmt: skip
+    factories.version(process)
+    first, same, other = (started(process, sam, image=image) for image in ("shop:1", "shop:1", "shop:2"))
+    for release in (first, same, other):
+        run_on(release)
+    signing.sign_off(release=first.pk, activity="ask", person=ann, actor=Actor(ann.pk, ann.email, "page"), decision="approve")
+    run_on(first)
+    assert (stake_of(same, ann), stake_of(other, ann)) == ("No change", "Medium risk")
+
+
 def test_what_most_waits_for_comes_first() -> None:
     qa = factories.group("qa")
     ann, sam = factories.person("ann", groups=(qa,)), factories.person("sam")

@@ -200,7 +200,7 @@ def test_first_nothing_and_one_digest(process: Process, qa: User) -> None:
     client.force_login(qa)
     page = client.get(f"/approvals/{other.pk}/ask/").content.decode()
     assert page.count(new) >= 2
-    assert f"compared with {first.name}" in page
+    assert f"medium risk, compared with {first.name}" in page
     assert "tests" not in page[page.index("What changed") : page.index("What is decided on")]
     contents = [packets.content_of(attempt_of(release, "ask")) for release in (same, other)]
     assert contents[0]["bound"] != contents[1]["bound"]
