@@ -57,9 +57,10 @@ def _of_one(attempt: Attempt, previous: Release, results: Mapping[str, tuple[Any
             if outputs:
                 values[f"activities.{key}.outputs"] = with_digests(outputs, root)
     for place in attempt.bound or {}:
-        origin, key, *path = [*place.split("."), ""]
-        if origin == "phases" and path[:1] == ["outputs"]:
-            now[f"phases.{key}.outputs"], before[f"phases.{key}.outputs"] = (phases.get((one.pk, key), ({}, {}))[1] for one in (release, previous))
+        parts = place.split(".")
+        if parts[0] == "phases" and parts[2:3] == ["outputs"]:
+            for values, one in ((now, release), (before, previous)):
+                values[f"phases.{parts[1]}.outputs"] = phases.get((one.pk, parts[1]), ({}, {}))[1]
     found = changes.in_order(changes.of_values(before, without_new_steps(now, previous)))
     risks = {found[0].risk} if found else set()
     risks |= {risk} if (risk := _of_process(previous.version_id, release.version_id)) else set()

@@ -88,7 +88,9 @@ class AttachmentShape(serializers.Serializer[Any]):
 _UPLOAD = inline_serializer("AttachmentBody", {"file": serializers.FileField(), "field": serializers.CharField(required=False)})
 
 
-class _OfRelease(Resources):
+class OfRelease(Resources):
+    """What belongs to a release that the person sees, or to one of its activities."""
+
     queryset = Release.objects.all()
     lookup_url_kwarg = "id"
 
@@ -100,7 +102,7 @@ class _OfRelease(Resources):
         return release
 
 
-class Comments(_OfRelease):
+class Comments(OfRelease):
     """The threads of a release, of its activities and of their tasks."""
 
     serializer_class = CommentShape
@@ -148,7 +150,7 @@ class Comments(_OfRelease):
         return found
 
 
-class Attachments(_OfRelease):
+class Attachments(OfRelease):
     """Files of a release and of its activities."""
 
     serializer_class = AttachmentShape
@@ -174,7 +176,7 @@ class Attachments(_OfRelease):
         if not hasattr(upload, "chunks"):
             raise Invalid("invalid", "Send a file.", [Problem("required", "Send the file as the part `file` of multipart/form-data.", "/file")])
         field = str(body.get("field", ""))[:63]
-        accept, most = _limits_of(release, activity, field)
+        accept, most = limits_in(release, activity, field)
         kept = files.keep(upload.chunks(), upload.name or "", accept=accept, most=most)
         made = talking.attach(release=release.pk, activity=activity, actor=actor_of(request), kept=kept, field=field)
         return Response(attachment_of(made), status=201)
@@ -206,7 +208,7 @@ def _limit(request: Request) -> None:
         raise TooLarge("too_large", f"A file may have {files.LARGEST:,} bytes.", limit=files.LARGEST)
 
 
-def _limits_of(release: Release, activity: str, field: str) -> tuple[tuple[str, ...], int]:
+def limits_in(release: Release, activity: str, field: str) -> tuple[tuple[str, ...], int]:
     """What the form field says of its file. Raises Invalid for a field that takes none."""
     if not field:
         return (), files.LARGEST
@@ -262,16 +264,16 @@ def named(kind: type[Resources], prefix: str, *actions: str) -> type[Resources]:
     return extend_schema_view(**names)(again)
 
 
-_RELEASE = rf"^releases/(?P<id>[0-9]{{1,{MOST_DIGITS}}})"
-_RUN = rf"{_RELEASE}/activities/(?P<activity>[a-z][a-z0-9_]{{0,62}})"
+RELEASE = rf"^releases/(?P<id>[0-9]{{1,{MOST_DIGITS}}})"
+RUN = rf"{RELEASE}/activities/(?P<activity>[a-z][a-z0-9_]{{0,62}})"
 _NUMBER = rf"(?P<number>[0-9]{{1,{MOST_DIGITS}}})"
 _many: Any = {"get": "list", "post": "create"}
 routes = [
-    re_path(rf"{_RELEASE}/comments/$", Comments.as_view(_many), name="comments"),
-    re_path(rf"{_RELEASE}/comments/{_NUMBER}/$", Comments.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}), name="comment"),
-    re_path(rf"{_RUN}/comments/$", named(Comments, "activity", *_many.values()).as_view(_many), name="activity-comments"),
-    re_path(rf"{_RUN}/tasks/(?P<task>[a-z][a-z0-9_]{{0,62}})/comments/$", named(Comments, "task", *_many.values()).as_view(_many), name="task-comments"),
-    re_path(rf"{_RELEASE}/attachments/$", Attachments.as_view(_many), name="attachments"),
-    re_path(rf"{_RELEASE}/attachments/{_NUMBER}/$", Attachments.as_view({"get": "retrieve", "delete": "destroy"}), name="attachment"),
-    re_path(rf"{_RUN}/attachments/$", named(Attachments, "activity", *_many.values()).as_view(_many), name="activity-attachments"),
+    re_path(rf"{RELEASE}/comments/$", Comments.as_view(_many), name="comments"),
+    re_path(rf"{RELEASE}/comments/{_NUMBER}/$", Comments.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}), name="comment"),
+    re_path(rf"{RUN}/comments/$", named(Comments, "activity", *_many.values()).as_view(_many), name="activity-comments"),
+    re_path(rf"{RUN}/tasks/(?P<task>[a-z][a-z0-9_]{{0,62}})/comments/$", named(Comments, "task", *_many.values()).as_view(_many), name="task-comments"),
+    re_path(rf"{RELEASE}/attachments/$", Attachments.as_view(_many), name="attachments"),
+    re_path(rf"{RELEASE}/attachments/{_NUMBER}/$", Attachments.as_view({"get": "retrieve", "delete": "destroy"}), name="attachment"),
+    re_path(rf"{RUN}/attachments/$", named(Attachments, "activity", *_many.values()).as_view(_many), name="activity-attachments"),
 ]

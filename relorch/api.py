@@ -32,6 +32,7 @@ import releases.plan_api
 import releases.saving_api
 import releases.signals_api
 import releases.talk_api
+import releases.upload_api
 import relorch.accounts.api
 from relorch.lib.rest import View
 
@@ -87,6 +88,7 @@ urlpatterns = [
     *releases.saving_api.routes,
     *releases.signals_api.routes,
     *releases.talk_api.routes,
+    *releases.upload_api.routes,
     *approvals.api.routes,
     *approvals.people_api.routes,
     *approvals.signatures_api.routes,

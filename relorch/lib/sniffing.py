@@ -92,11 +92,17 @@ def ending_of(name: str) -> str:
     return f".{last.lower()}" if dot and stem else ""
 
 
-def media_of(name: str, file: IO[bytes], size: int) -> str:
-    """The media type with which a file of this name and content is given out again. Raises NotTaken."""
+def kind_of(name: str) -> Kind:
+    """What a file of this name must be. Raises NotTaken."""
     kind = KINDS.get(ending_of(name))
     if kind is None:
         raise NotTaken("file_kind", f"Files of this kind are not taken. Taken are {', '.join(sorted(KINDS))}.")
+    return kind
+
+
+def media_of(name: str, file: IO[bytes], size: int) -> str:
+    """The media type with which a file of this name and content is given out again. Raises NotTaken."""
+    kind = kind_of(name)
     if not size:
         raise NotTaken("file_empty", "This file is empty.")
     file.seek(0)

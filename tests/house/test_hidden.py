@@ -35,6 +35,7 @@ METHODS = {"page": ("GET", "POST"), "api": ("GET", "POST", "PUT", "PATCH", "DELE
 ELSEWHERE = {
     # Asked elsewhere, because no permission on an object decides about them.
     r"^api/v1/\^signals/": "the token in the address is the permission (S26)",
+    r"^api/v1/\^uploads/": "the signed address is the permission, as long as its person has theirs (tests/releases/test_upload_addresses.py)",
     r"^\^?a/": "links of mails open a page that says nothing (S20)",
     r"^accounts/": "log-in and second factors: allauth's, about oneself",
     r"^admin/(auth|account|mfa|guardian|sites|accounts|relorch|jsi18n|r/)": "administrators only; not about processes",
