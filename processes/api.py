@@ -243,6 +243,15 @@ class ProcessSchema(View):
         return Response(reading.json_schema(), content_type="application/schema+json")
 
 
+class ActivitySchema(ProcessSchema):
+    """The same for an activity of the store."""
+
+    @extend_schema(operation_id="activity_schema", responses={(200, "application/schema+json"): OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> Response:
+        """The JSON Schema (2020-12) of the file of an activity of the store."""
+        return Response(reading.json_schema("Activity"), content_type="application/schema+json")
+
+
 def readable(request: Request) -> reading.Reading:
     """The request's body, read as a process file. Raises Invalid with every problem and its line; unsound is something else (S27)."""
     read = reading.read(request._request.body)
@@ -268,6 +277,7 @@ _ID = r"(?P<id>[a-z][a-z0-9_]{0,62})"
 _SIDE = rf"[0-9]{{1,9}}|{DRAFT}"
 routes = [
     path("schema/process.json", ProcessSchema.as_view(), name="process-schema"),
+    path("schema/activity.json", ActivitySchema.as_view(), name="activity-schema"),
     path("processes/", Processes.as_view({"get": "list", "post": "create"}), name="processes"),
     path("processes/validate/", Validate.as_view(), name="processes-validate"),
     re_path(rf"^processes/{_ID}/$", Processes.as_view({"get": "retrieve", "delete": "destroy"}), name="process"),

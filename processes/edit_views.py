@@ -167,7 +167,7 @@ def _problems(typed: Typed, actor: Any) -> dict[str, Any]:
     return {
         "words": json.dumps(words_of(blueprint, world(blueprint, actor)), ensure_ascii=False) if isinstance(blueprint, Blueprint) else "",
         "problems": [
-            (replace(problem, line=problem.line or 1), mending.offered(problem, document) if document else "", _mark(problem, typed.read.document))
+            (replace(problem, line=problem.line or 1), mending.offered(problem, document) if document else "", mark_of(problem, typed.read.document))
             for problem in typed.problems
         ],
         "blocking": len(errors(typed.problems)),
@@ -175,7 +175,7 @@ def _problems(typed: Typed, actor: Any) -> dict[str, Any]:
     }
 
 
-def _mark(problem: Problem, document: Any) -> str:
+def mark_of(problem: Problem, document: Any) -> str:
     """The piece of text that a problem of an expression points at: the name there, or what stands there; empty where it points at none."""
     value = value_at(document, problem.place) if problem.column else None
     if not isinstance(value, str) or not problem.column:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -15,15 +17,20 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from processes import reading, storing
 from processes.access import may_change_template, may_create, may_unshare_template
-from processes.blueprint import StoreActivity
+from processes.blueprint import Blueprint, StoreActivity
+from processes.draft_text import plain
+from processes.edit_views import mark_of
 from processes.models import ActivityTemplate, Process
 from processes.paging import page_of
-from processes.problems import errors
+from processes.problems import Problem, errors
 from processes.showing import input_row
+from processes.surroundings import world
+from processes.words import words_of_store
 from processes.writing import yaml_text
 from relorch.lib.errors import Conflict, Invalid, NotAllowed
 
 MOST_USES = 50
+LONGEST_TEXT = 500_000
 NAV = "processes:store"
 _EXAMPLE = """\
 apiVersion: relorch/v1
@@ -46,7 +53,12 @@ class TemplateForm(forms.Form):
     """The document of an activity of the store."""
 
     source = forms.CharField(
-        label="Activity", strip=False, max_length=500_000, widget=forms.Textarea({"rows": 24, "class": "textarea mono", "spellcheck": "false"})
+        label="Activity",
+        strip=False,
+        max_length=LONGEST_TEXT,
+        widget=forms.Textarea(
+            {"rows": 30, "class": "textarea mono editor__text", "spellcheck": "false", "autocapitalize": "off", "wrap": "off", "data-editor": True}
+        ),
     )
     note = forms.CharField(label="What changes, and why", required=False, max_length=10_000)
     shared = forms.BooleanField(label="Everybody here may see and use it", required=False)
@@ -139,6 +151,34 @@ def edit(request: HttpRequest, id: str) -> HttpResponse:
 
 @login_required
 @require_POST
+def check(request: HttpRequest, id: str = "") -> HttpResponse:
+    """What is wrong with a document that is being typed; nothing is stored."""
+    if id:
+        _changeable(request, id)
+    elif not may_create(request.user):
+        raise NotAllowed("not_allowed", "You may not add to the activity store. An administrator can give you the right “author”.")
+    text = plain(request.POST.get("text", ""))
+    if len(text) > LONGEST_TEXT:
+        problem = Problem("too_large", f"An activity has at most {LONGEST_TEXT:,} characters.")
+        raise Invalid("too_large", problem.message, [problem])
+    return render(request, "processes/_problems.html", _checked(reading.read(text), request.user))
+
+
+def _checked(read: reading.Reading, actor: Any, problems: Any = None) -> dict[str, Any]:
+    """What is wrong with a document, for `_problems.html`."""
+    found = sorted(storing.problems_in(read, actor=actor) if problems is None else problems, key=lambda item: (item.severity != "error", item.line or 0))
+    stored = read.blueprint if isinstance(read.blueprint, StoreActivity) else None
+    words = words_of_store(stored, world(Blueprint(id=stored.id), actor)) if stored else None
+    return {
+        "problems": [(replace(problem, line=problem.line or 1), "", mark_of(problem, read.document)) for problem in found],
+        "blocking": len(errors(found)),
+        "unreadable": bool(errors(read.problems)),
+        "words": json.dumps(words, ensure_ascii=False) if words else "",
+    }
+
+
+@login_required
+@require_POST
 def archive(request: HttpRequest, id: str) -> HttpResponse:
     """Put it away, or take it back: what uses it goes on."""
     template = _changeable(request, id)
@@ -156,14 +196,15 @@ def delete(request: HttpRequest, id: str) -> HttpResponse:
     return HttpResponseRedirect(reverse("processes:store"))
 
 
-def _edit(request: HttpRequest, form: TemplateForm, template: ActivityTemplate | None, *, problems: Any = (), status: int = 200) -> HttpResponse:
-    context = {"nav": NAV, "form": form, "template": template, "problems": sorted(problems, key=lambda problem: problem not in errors(problems))}
+def _edit(request: HttpRequest, form: TemplateForm, template: ActivityTemplate | None, *, problems: Any = None, status: int = 200) -> HttpResponse:
+    source = form["source"].value() or ""
+    context = {"nav": NAV, "form": form, "template": template} | _checked(reading.read(source[:LONGEST_TEXT]), request.user, problems)
     return render(request, "processes/store_edit.html", context, status=status)
 
 
 def _refused(request: HttpRequest, form: TemplateForm, template: ActivityTemplate | None, refused: Invalid | Conflict) -> HttpResponse:
     form.add_error("source", refused.message)
-    return _edit(request, form, template, problems=list(getattr(refused, "problems", ())), status=refused.status)
+    return _edit(request, form, template, problems=getattr(refused, "problems", None), status=refused.status)
 
 
 def _saved(request: HttpRequest, template: ActivityTemplate) -> HttpResponse:
@@ -192,8 +233,10 @@ _AT = r"^activity-store/(?P<id>[a-z][a-z0-9_]{0,62})/"
 urlpatterns = [
     path("activity-store/", index, name="store"),
     path("new-activity/", new, name="store_new"),
+    path("new-activity/check/", check, name="store_new_check"),
     re_path(rf"{_AT}$", show, name="store_show"),
     re_path(rf"{_AT}edit/$", edit, name="store_edit"),
+    re_path(rf"{_AT}edit/check/$", check, name="store_edit_check"),
     re_path(rf"{_AT}archive/$", archive, name="store_archive"),
     re_path(rf"{_AT}delete/$", delete, name="store_delete"),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from processes.blueprint import Blueprint
+from processes.blueprint import Blueprint, StoreActivity
 from processes.scanning import FUNCTIONS, METHODS
 from processes.soundness.checking import Check
 from processes.soundness.names import PROCESS_NAMES, RELEASE_NAMES, Outputs
@@ -28,6 +28,12 @@ def words_of(blueprint: Blueprint, world: World) -> dict[str, Any]:
         "with": {name: list(info.schema.get("properties", ())) for name, info in (world.connectors or {}).items()},
         "owners": [f"group:{name}" for name in sorted(world.groups or ())],
     }
+
+
+def words_of_store(stored: StoreActivity, world: World) -> dict[str, Any]:
+    """The same for an activity of the store, which reads nothing but its own inputs (S2a)."""
+    alone = words_of(Blueprint(id=stored.id, inputs=dict(stored.inputs)), world)
+    return alone | {"names": [*(f"inputs.{name}" for name in stored.inputs), "result.outputs"], "uses": []}
 
 
 def _names(check: Check) -> Iterator[str]:

@@ -101,14 +101,14 @@ class _People:
         met, needed = self.strength(rule)
         if not met:
             without = " without its author" if excluded and satisfiable(Rule(lines, order=approval.order)) else ""
-            self.c.say("approval_unmeetable", f'Nobody can meet the approval of "{step.activity.id}"{without}: {_needs(lines, excluded)}.', place)
+            self.c.say("approval_unmeetable", f'Nobody can meet the approval of "{step.activity.id}"{without}: {self.why(step, lines, excluded)}.', place)
             return
         if "starter" in approval.exclude:
             starters = [person for person in needed if self.starters is None or person in self.starters]
             if self.starters and len(starters) == len(self.starters):
-                message = (
-                    f'Whoever starts the release may not decide "{step.activity.id}", and without the starter it cannot be met: {_needs(lines, excluded)}.'
-                )
+                first = min(starters)
+                why = self.why(step, lines, excluded | {first})
+                message = f'Whoever starts the release may not decide "{step.activity.id}", and without the starter it cannot be met: if {first} does, {why}.'
                 self.c.say("approval_unmeetable", message, place)
                 return
             if starters:
@@ -116,6 +116,17 @@ class _People:
                 self.c.say("approval_blocks_starters", message, place, warning=True)
         if needed:
             self.c.say("approval_needs_everybody", f'"{step.activity.id}" stands still as soon as {_names(needed)} is away.', place, warning=True)
+
+    def why(self, step: Step, lines: tuple[Line, ...], excluded: frozenset[str]) -> str:
+        """The fewest lines that cannot be met together, in words: `2 of group:qa need 2 people, and there is 1`."""
+        said = shortest(lines, excluded)
+        approval, owners = (step.whole or step.activity).approval or Approval(), self.c.owners_of(step)
+        asked = approval.requires or (Requirement(),)
+        names = [f"{asked[index].count} of {', '.join(asked[index].of or owners)}" for index in said]
+        places, people = sum(lines[index].count for index in said), frozenset[str]().union(*(lines[index].of for index in said)) - excluded
+        need = "together need" if len(said) > 1 else "needs" if places == 1 else "need"
+        there = "there is 1" if len(people) == 1 else f"there are {len(people)}" if people else "there is nobody"
+        return f"{' and '.join(names)} {need} {places} {'person' if places == 1 else 'different people'}, and {there}"
 
     def strength(self, rule: Rule) -> tuple[bool, list[str]]:
         """Can it be met, and who must not be missing, excluded or away? Worked out once for equal rules: they are many."""
@@ -147,9 +158,14 @@ class _People:
                     break
 
 
-def _needs(lines: tuple[Line, ...], excluded: frozenset[str]) -> str:
-    """`2 of 1 person, 1 of 3 people`"""
-    return ", ".join(f"{line.count} of {len(line.of - excluded)} {'person' if len(line.of - excluded) == 1 else 'people'}" for line in lines)
+def shortest(lines: tuple[Line, ...], excluded: frozenset[str]) -> list[int]:
+    """The indexes of the fewest lines, none of which can be spared, that these people cannot fill: they need more people than all of them have."""
+    left = list(range(len(lines)))
+    for index in sorted(left, key=lambda index: -len(lines[index].of - excluded)):
+        fewer = [other for other in left if other != index]
+        if fewer and not satisfiable(Rule(tuple(lines[other] for other in fewer), excluded=excluded)):
+            left = fewer
+    return left
 
 
 def _names(people: list[str]) -> str:

@@ -118,7 +118,7 @@
         cm.lineNumbers(), cm.foldGutter(), cm.lintGutter(), cm.highlightActiveLineGutter(), cm.highlightSpecialChars(), cm.history(), cm.drawSelection(),
         EditorState.allowMultipleSelections.of(true), cm.indentOnInput(), cm.bracketMatching(), cm.rectangularSelection(), cm.highlightActiveLine(),
         cm.highlightSelectionMatches(), cm.indentUnit.of('  '), EditorState.tabSize.of(2), cm.yaml(), cm.autocompletion({override: [complete], icons: false}), look, cm.syntaxHighlighting(colours),
-        EditorView.contentAttributes.of({'aria-label': 'Process file', spellcheck: 'false'}),
+        EditorView.contentAttributes.of({'aria-label': area.labels?.[0]?.textContent.trim() || 'Process file', spellcheck: 'false'}),
         cm.keymap.of([{key: 'Mod-s', run: save, preventDefault: true}, {key: 'Tab', run: cm.acceptCompletion}, ...cm.lintKeymap, ...cm.searchKeymap, ...cm.foldKeymap, ...cm.historyKeymap, ...cm.defaultKeymap]),
         EditorView.updateListener.of(update => { if (update.docChanged) { area.value = update.state.doc.toString(); typed(); } }),
       ],

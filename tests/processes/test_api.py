@@ -305,6 +305,8 @@ def test_validate_always_answers_200_and_stores_nothing(as_teammate: Api) -> Non
 def test_the_schema_is_served_to_editors(db: None) -> None:
     response = Api(None).get("schema/process.json")
     assert response.json() == reading.json_schema()
+    of_store = Api(None).get("schema/activity.json")
+    assert (of_store.status_code, of_store.json()) == (200, reading.json_schema("Activity"))
 
 
 def test_deleting_and_archiving(as_owner: Api, as_teammate: Api, as_stranger: Api, process: Process) -> None:

@@ -64,6 +64,14 @@ def test_admin_yaml_admin(chunk: int) -> None:
         assert through_the_page(client, again).replace(f"id: second_{seed}", f"id: first_{seed}", 1) == exported, seed
 
 
+def test_a_text_that_begins_with_an_empty_line_keeps_it_in_the_admin() -> None:
+    owner = factories.person("root", is_staff=True, is_superuser=True)
+    client = Client()
+    client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
+    phase = {"id": "work", "description": "\n\nlate\n", "activities": [{"id": "step", "type": "manual", "description": "\nlate"}]}
+    through_the_page(client, factories.process("late", actor=owner, description="\nlate", phases=[phase]))
+
+
 def through_the_page(client: Client, process: Process) -> str:
     """The export after the admin's page was saved as it is, which must have changed nothing."""
     before = document_of(process)

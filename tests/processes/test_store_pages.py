@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -106,3 +107,26 @@ def test_the_list_costs_the_same_for_many(page: Client) -> None:
                 assert len(page.get(STORE).context["page"].rows) == number
             counted.append(len(found))
     assert counted[0] == counted[1]
+
+
+def test_the_editor_says_what_is_wrong_and_what_can_be_written_while_one_types(page: Client, owner: User, teammate: User, stranger: User) -> None:
+    new, one = "/processes/new-activity/check/", f"{STORE}echo/edit/check/"
+    wrong = yaml_text(ECHO).replace("inputs.", "inputs.no_", 1) + "nonsense: 1\n"
+    answer = page.post(new, {"text": wrong})
+    said = {problem.code: (problem.line is not None, mark) for problem, _, mark in answer.context["problems"]}
+    assert said["unknown_key"] == (True, "")
+    assert said["unknown_input"][1].startswith("inputs.no_")
+    assert "nonsense" in answer.content.decode()
+    assert not ActivityTemplate.objects.exists(), "nothing is stored"
+    words = json.loads(answer.context["words"])
+    assert all(name.startswith(("inputs.", "result.")) for name in words["names"]), "it reads nothing but its own inputs"
+    assert "noop" in words["connector"]
+    stored(actor=owner, shared=False)
+    assert page.post(one, {"text": wrong}).status_code == 200
+    assert client_of(teammate).post(new, {"text": wrong}).status_code == 403
+    assert client_of(stranger).post(one, {"text": wrong}).status_code == 404
+    assert page.get(new).status_code == 405
+    assert page.post(new, {"text": "#" * 500_001}).status_code == 422
+    html = page.get(f"{STORE}echo/edit/").content.decode()
+    assert f'data-check="{one}"' in html
+    assert 'data-schema="/api/v1/schema/activity.json"' in html

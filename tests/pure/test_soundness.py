@@ -444,6 +444,22 @@ def test_whether_the_people_suffice() -> None:
     assert codes(approval(requires=[{"count": 3, "of": ["group:qa"]}, {"count": 1, "of": ["group:security"]}])) == ["approval_needs_everybody"]
 
 
+@pytest.mark.parametrize(
+    ("requires", "said"),
+    [
+        ([{"count": 4, "of": ["group:qa"]}], "4 of group:qa need 4 different people, and there are 3."),
+        (
+            [{"count": 1, "of": ["group:lonely"]}, {"count": 3, "of": ["group:qa"]}, {"count": 1, "of": ["group:security"]}],
+            "1 of group:lonely and 3 of group:qa together need 4 different people, and there are 3.",
+        ),
+        ([{"count": 1, "of": ["group:qa"]}, {"count": 3, "of": ["group:security"]}], "3 of group:security need 3 different people, and there are 2."),
+    ],
+)
+def test_why_an_approval_cannot_be_met_names_the_fewest_lines(requires: list[Any], said: str) -> None:
+    found = [problem for problem in problems(approval(requires=requires), WORLD) if problem.code == "approval_unmeetable"]
+    assert [problem.message.partition(": ")[2] for problem in found] == [said]
+
+
 def test_a_manual_activity_without_an_approval_asks_one_of_its_owners() -> None:
     assert codes(document(phase("a", {"id": "x", "type": "manual"}), owners=["group:qa"])) == []
     assert codes(document(phase("a", {"id": "x", "type": "manual"}, owners=["group:lonely"]), owners=["group:qa"])) == ["approval_needs_everybody"]
