@@ -15,8 +15,10 @@ from django.urls import reverse
 from approvals import codes, links
 from approvals.comparing import since_last
 from approvals.querysets import cases_of
-from releases.models import Attempt, Comment, Release
-from releases.states import LIVE, Run
+from approvals.risks import WORDS
+from releases.flows import compiled
+from releases.models import ActivityRun, Attempt, Comment, Release
+from releases.states import BAD, LIVE, Run
 from relorch import mail_texts
 from relorch.lib.words import question
 from relorch.models import Mail, MailKind
@@ -142,10 +144,23 @@ def _question(mail: Mail, release: Release, attempt: Attempt, at: datetime) -> L
         url=url,
         note=f"You decide on that page after signing in{', or with a code that is sent to you' if settings.RELORCH_MAIL_CODES else ''}, never from this mail.",
         due=by,
-        sections=[("What changed", [since.sentence, *since.lines(MOST_LINES)])],
+        sections=[
+            (f"What changed: {WORDS[since.changes[0].risk].lower()}" if since.changes else "What changed", [since.sentence, *since.lines(MOST_LINES)]),
+            *([("Checks", checks)] if (checks := _checks(attempt)) else []),
+        ],
         why=f"You get this because you are asked to decide “{title}”. The link is yours alone and works for 72 hours, or until it is decided.",
         reply_to=release.starter.email,
     )
+
+
+def _checks(attempt: Attempt) -> list[str]:
+    """What ran before: each bad end, and how many others."""
+    flow = compiled(attempt.run.release.version_id).flow
+    upstream = flow.upstream_of_step(attempt.run.key)
+    ran = list(ActivityRun.objects.filter(release=attempt.release_id, key__in=upstream).order_by("position").values_list("key", "state"))
+    bad = [f"{flow.steps[key].label}: {state}" for key, state in ran if state in BAD]
+    good = sum(state == Run.SUCCEEDED for _, state in ran)
+    return [*bad[:MOST_LINES], *([f"{good} {'check has' if good == 1 else 'checks have'} succeeded"] if good else [])]
 
 
 def _settled(mail: Mail, release: Release, attempt: Attempt | None) -> Letter:

@@ -17,6 +17,7 @@ from django.test import Client
 from approvals import delegating, links
 from approvals.models import LinkToken, SignOff
 from approvals.reassigning import reassign
+from processes import editing, publishing
 from releases import operating
 from releases.engine import Actor
 from releases.models import Attempt
@@ -26,6 +27,8 @@ from relorch.audit.models import Event
 from relorch.lib import clock
 from relorch.models import Mail, PassedOver, Relayed
 from tests import factories
+from tests.approvals.test_packets import asked, shipping
+from tests.approvals.test_signing import sign
 from tests.approvals.test_views import World, client_of, packet_in
 from tests.mail.trap import Trap, link_in, texts, trapping
 from tests.releases.driving import run_on, started
@@ -79,6 +82,25 @@ def test_who_can_decide_is_asked_once_in_plain_text_and_html(trap: Trap) -> None
     assert "<img" not in html
     assert "hush-hush" not in plain + html
     assert world.state() == "waiting"
+
+
+def test_one_changed_digest_is_just_that_line_in_the_mail(trap: Trap) -> None:
+    """As in page and packet (tests/approvals/test_packets.py); and the risk of it, and what ran before."""
+    quinn = factories.person("quinn", groups=(factories.group("qa"),))
+    factories.person("olga")
+    old, new = (f"shop@sha256:{letter * 12}" for letter in "ab")
+    process = editing.create_process(shipping(old), actor=None)
+    publishing.publish(process, actor=None)
+    first = asked(process, key="k")
+    sign(first, quinn)
+    run_on(first)
+    asked(process, key="k", image=new)
+    mail_all()
+    said = [line.strip() for line in texts(trap.to("quinn@example.com")[-1])[0].splitlines()]
+    block = said[said.index("What changed: medium risk") + 1 : said.index("Checks")]
+    lines = [f"{place}: {old} → {new}" for place in ("activities.build.outputs.image", "inputs.image")]
+    assert (block[0], sorted(filter(None, block[1:]))) == (f"2 things changed since {first.name}.", lines)
+    assert said[said.index("Checks") + 1] == "1 check has succeeded"
 
 
 def test_peer_20_what_is_settled_is_said_to_those_who_were_asked(trap: Trap) -> None:
