@@ -119,7 +119,7 @@ def _listed(request: HttpRequest, rows: Any) -> dict[str, Any]:
     text = request.GET.get("q", "").strip()
     if text:
         rows = rows.filter(name__icontains=text)
-    page = page_of(request, rows.select_related("process", "updated_by"), "updated_at")
+    page = page_of(request, rows.select_related("process", "updated_by"))
     asked = input_sets.asked_by(row.process for row in page.rows)
     for row in page.rows:
         row.problems = input_sets.problems_of(row, asked[row.process_id])

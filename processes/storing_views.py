@@ -21,7 +21,7 @@ from processes.blueprint import Blueprint, StoreActivity
 from processes.draft_text import plain
 from processes.edit_views import mark_of
 from processes.models import ActivityTemplate, Process
-from processes.paging import page_of
+from processes.paging import CALLED, page_of
 from processes.problems import Problem, errors
 from processes.showing import input_row
 from processes.surroundings import world
@@ -77,7 +77,7 @@ def index(request: HttpRequest) -> HttpResponse:
         rows = rows.filter(category=category)
     context = {
         "nav": NAV,
-        "page": page_of(request, rows.with_newest().select_related("updated_by"), "updated_at"),
+        "page": page_of(request, rows.with_newest().select_related("updated_by"), name=CALLED),
         "text": text,
         "category": category if category in categories else "",
         "categories": categories,

@@ -19,7 +19,7 @@ from processes.differences import difference
 from processes.draft_text import text_of
 from processes.drafts import document_of
 from processes.models import Process, ProcessVersion
-from processes.paging import page_of
+from processes.paging import CALLED, page_of
 from processes.problems import errors
 from processes.versions import blueprint_of, newest, newest_of
 from processes.writing import yaml_text
@@ -40,7 +40,7 @@ def index(request: HttpRequest) -> HttpResponse:
     categories = [str(item) for item in Category]
     if category in categories:
         rows = rows.filter(category=category)
-    page = page_of(request, rows.with_counts().select_related("updated_by"), "updated_at")
+    page = page_of(request, rows.with_counts().select_related("updated_by"), name=CALLED)
     context = {
         "page": page,
         "newest": newest_of(process.pk for process in page.rows),

@@ -63,7 +63,7 @@ def releases(request: HttpRequest, id: str) -> HttpResponse:
     """The releases of a process that this person may see, the last created first."""
     process = visible(request, id)
     rows = Release.objects.visible_to(request.user).filter(process=process).select_related("starter", "version").defer("version__document")
-    context = around(request, process, "releases") | {"page": page_of(request, rows, "created_at")}
+    context = around(request, process, "releases") | {"page": page_of(request, rows, at="created_at")}
     return render(request, "processes/releases.html", context)
 
 

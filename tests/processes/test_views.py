@@ -91,6 +91,32 @@ def test_the_list_has_pages(owner: User) -> None:
     assert client.get("/processes/?older=never_1").status_code == 404
 
 
+def test_the_list_by_name_and_by_time_both_ways(owner: User) -> None:
+    names = [f"{'Process' if n % 2 else 'process'} {n:02}" for n in range(60)]
+    for n, name in enumerate(reversed(names)):
+        factories.process(f"p_{n}", actor=owner, name=name)
+    factories.process("process_nameless", actor=owner, name="")
+    wanted = [*sorted(names, key=str.lower), "process_nameless"]
+    client = client_of(owner)
+
+    def walked(order: str) -> list[str]:
+        found, address = [], f"/processes/?order={order}"
+        while address:
+            page = client.get(address).context["page"]
+            found += [str(row) for row in page.rows]
+            address = page.older_url and f"/processes/{page.older_url}"
+        assert [str(row) for row in client.get(f"/processes/{page.newer_url}").context["page"].rows] == found[:50]
+        return found
+
+    assert walked("name") == wanted
+    assert walked("-name") == wanted[::-1]
+    assert walked("updated") == [*reversed(names), "process_nameless"]
+    html = client.get("/processes/?order=name&q=process").content.decode()
+    assert '<th scope="col" aria-sort="ascending"><a class="th-sort" href="?order=-name&amp;q=process">' in html
+    assert client.get("/processes/?order=name&older=a").status_code == 404
+    assert walked("nonsense") == ["process_nameless", *names]
+
+
 def test_many_processes_ask_no_more_than_two(owner: User) -> None:
     client = client_of(owner)
 
