@@ -15,7 +15,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 MOST = 4 * 1024 * 1024
 """Bytes of a body where nothing is uploaded; a view may take less."""
 MOST_UPLOADED = LARGEST + 2 * 1024 * 1024
-_UPLOADS = re.compile(r"/(?:attachments|sign_off|fill)/$")
+_UPLOADS = re.compile(r"/(?:attachments|sign_off|fill|uploads/[^/]+)/$")
 _REFUSAL = json.dumps(
     {"type": "urn:relorch:error:too_large", "title": "Too large", "status": 413, "code": "too_large", "detail": "The body is larger than is taken here."}
 ).encode()

@@ -218,4 +218,5 @@ def test_a_body_is_bounded_before_it_is_kept(monkeypatch: pytest.MonkeyPatch) ->
     assert asked("/api/v1/releases/", [b"12345", b"123456"])[0] == 413, "a chunked body says no length"
     assert asked("/api/v1/releases/", [b""], length=11) == (413, 0)
     assert asked("/api/v1/releases/1/attachments/", [b"1" * 100]) == (200, 100)
+    assert asked("/api/v1/uploads/signed:once/", [b"1" * 100]) == (200, 100)
     assert asked("/approvals/1/qa/sign_off/", [b"1" * 101])[0] == 413
