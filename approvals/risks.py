@@ -22,12 +22,13 @@ from releases.flows import compiled
 from releases.models import Attempt, PhaseRun, Release
 from releases.states import Release as State
 from releases.values import of_json
+from relorch.lib import secrets
 
 WORDS: Mapping[str, str] = {"high": "High risk", "medium": "Medium risk", "low": "Low risk", "first": "First release", "none": "No change"}
 ORDER = tuple(WORDS)
 """The largest first."""
 _OTHER_RESULTS = """
-SELECT now.release_id, now.key, now.outputs, earlier.outputs
+SELECT now.release_id, now.key, now.outputs::text, earlier.outputs::text
 FROM unnest(%(releases)s::bigint[], %(previous)s::bigint[]) AS pair(release, previous)
 JOIN releases_activityrun now ON now.release_id = pair.release AND now.outputs IS NOT NULL
 LEFT JOIN releases_activityrun earlier ON earlier.release_id = pair.previous AND earlier.key = now.key
@@ -47,15 +48,15 @@ def risks_of(attempts: Iterable[Attempt]) -> dict[int, str]:
     return found
 
 
-def _of_one(attempt: Attempt, previous: Release, results: Mapping[str, tuple[Any, Any]], phases: Mapping[Any, Any]) -> str:
+def _of_one(attempt: Attempt, previous: Release, results: Mapping[str, tuple[str, str | None]], phases: Mapping[Any, Any]) -> str:
     release = attempt.run.release
     flow = compiled(release.version_id).flow
     upstream, phase = flow.upstream_of_step(attempt.run.key), flow.phase_of[attempt.run.key]
     now, before = (_values(one, phase, phases) for one in (release, previous))
     for key in results.keys() & upstream:
         for values, outputs, root in zip((now, before), results[key], (release.root_id, previous.root_id), strict=True):
-            if outputs:
-                values[f"activities.{key}.outputs"] = with_digests(outputs, root)
+            if said := _said(outputs, root):
+                values[f"activities.{key}.outputs"] = said
     for place in attempt.bound or {}:
         parts = place.split(".")
         if parts[0] == "phases" and parts[2:3] == ["outputs"]:
@@ -65,6 +66,12 @@ def _of_one(attempt: Attempt, previous: Release, results: Mapping[str, tuple[Any
     risks = {found[0].risk} if found else set()
     risks |= {risk} if (risk := _of_process(previous.version_id, release.version_id)) else set()
     return min(risks, key=ORDER.index) if risks else "none"
+
+
+def _said(outputs: str | None, root: int) -> Any:
+    """Outputs as they are bound; of the many without a secret none is looked for."""
+    values = of_json(outputs or "{}")
+    return with_digests(values, root) if outputs and secrets.MARK in outputs else values
 
 
 def _values(release: Release, phase: str, phases: Mapping[Any, Any]) -> dict[str, Any]:
@@ -94,13 +101,13 @@ def _previous(attempts: Sequence[Attempt]) -> dict[int, Release]:
     return {release: known[before] for release, before in pairs.items() if before in known}
 
 
-def _other_results(previous: Mapping[int, Release]) -> dict[int, dict[str, tuple[Any, Any]]]:
-    """Release -> its activities whose outputs are others than in the one before, with both."""
-    found: dict[int, dict[str, tuple[Any, Any]]] = {release: {} for release in previous}
+def _other_results(previous: Mapping[int, Release]) -> dict[int, dict[str, tuple[str, str | None]]]:
+    """Release -> its activities whose outputs are others than in the one before, with both as JSON."""
+    found: dict[int, dict[str, tuple[str, str | None]]] = {release: {} for release in previous}
     with connection.cursor() as cursor:
         cursor.execute(_OTHER_RESULTS, {"releases": list(previous), "previous": [release.pk for release in previous.values()]})
         for release, key, now, before in cursor.fetchall():
-            found[release][key] = (of_json(now), of_json(before))
+            found[release][key] = (now, before)
     return found
 
 

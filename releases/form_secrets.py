@@ -30,7 +30,7 @@ def stored(activity: Activity, values: Mapping[str, Any], root: int, *, seen: Ma
     """The values with each secret encrypted; one that is what `seen` holds stays as it is kept there, so that nothing changes that is the same."""
     found = dict(values)
     for name in names_in(activity):
-        if name in found and not secrets.is_secret(found[name]):
+        if found.get(name) is not None and not secrets.is_secret(found[name]):
             before = opened(activity, {name: (seen or {}).get(name)}, root).get(name)
             said = found[name] if isinstance(found[name], str) else str(found[name])
             found[name] = (seen or {})[name] if before == said else secrets.stored(said, context_of(root))

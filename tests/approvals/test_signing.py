@@ -228,6 +228,7 @@ def test_a_vote_may_be_changed_until_the_verdict() -> None:
 
 @pytest.mark.parametrize(("on_expiry", "state", "outcome"), [("hold", "on_hold", "expired"), ("reject", "expired", "")])
 def test_silence_never_approves(on_expiry: str, state: str, outcome: str) -> None:
+    """S21."""
     (ann,) = people("ann")
     release = asking([(1, [ann])], due="1h", on_expiry=on_expiry)
     due = open_attempt(release)

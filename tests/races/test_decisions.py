@@ -1,4 +1,4 @@
-"""Many people at one gate at once (reliability A-03, A-04): it opens exactly once, with distinct people, on what they saw.
+"""Many people at one gate at once (S16, reliability A-03, A-04): it opens exactly once, with distinct people, on what they saw.
 
 Tried with `FOR UPDATE` taken out of `statements.LOCK_ROOTS` and `LOCK_FREE_ROOTS`: the first three turned red; the last holds by the transaction alone, and
 turned red when the votes were not made stale in it.
