@@ -1,6 +1,6 @@
 """`python -m bench.large`: what is read of a release with 5,000 activities, as page and API: whole requests through Django on a real PostgreSQL.
 
-Two shapes: 50 phases in a row of which half are over, and one phase in which 5,000 questions wait for people at once.
+Three shapes: 50 phases in a row of which half are over, 5,000 phases of one activity each, and one phase in which 5,000 questions wait at once.
 """
 
 from __future__ import annotations
@@ -58,7 +58,11 @@ def measured(activities: int, rounds: int) -> dict[str, Any]:
     client = Client(headers={"host": "localhost"})
     client.force_login(user)
     found: dict[str, Any] = {"activities": activities, "worst_p95_ms": 0.0}
-    for shape, document in (("half_over", half_over(activities)), ("all_wait", all_wait(activities))):
+    for shape, document in (
+        ("half_over", half_over(activities)),
+        ("phase_each", half_over(activities, phases=activities) | {"id": "phase_each"}),
+        ("all_wait", all_wait(activities)),
+    ):
         process = published(document, user)
         start = time.perf_counter()
         release = begun(process, user)
@@ -74,16 +78,16 @@ def measured(activities: int, rounds: int) -> dict[str, Any]:
     return found
 
 
-def half_over(activities: int) -> dict[str, Any]:
+def half_over(activities: int, phases: int = PHASES) -> dict[str, Any]:
     """50 phases in a row; in the middle stands a question for people."""
-    each = activities // PHASES
-    phases: list[dict[str, Any]] = []
-    for n in range(PHASES):
+    each = activities // phases
+    found: list[dict[str, Any]] = []
+    for n in range(phases):
         inside = [{"id": f"p{n}_{k}", "type": "automated", "connector": "noop", "depends_on": [f"p{n}_{k - 10}"] if k >= 10 else []} for k in range(each)]
-        if n == PHASES // 2:
+        if n == phases // 2:
             inside[0] = {"id": f"p{n}_0", "type": "manual"}
-        phases.append({"id": f"phase_{n}", "activities": inside, "depends_on": [f"phase_{n - 1}"] if n else []})
-    return {"apiVersion": "relorch/v1", "kind": "Process", "id": "half_over", "owners": ["group:bench"], "phases": phases}
+        found.append({"id": f"phase_{n}", "activities": inside, "depends_on": [f"phase_{n - 1}"] if n else []})
+    return {"apiVersion": "relorch/v1", "kind": "Process", "id": "half_over", "owners": ["group:bench"], "phases": found}
 
 
 def all_wait(activities: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.utils.http import urlencode
 MOST = 50
 """Rows at once: a release with thousands of activities has a page, too."""
 WORTH_SEARCHING = 25
+MOST_IN_MENU = 200
 TABS = ("active", "next", "done", "all")
 
 
@@ -81,6 +82,11 @@ class ActivityList:
     def can_search(self) -> bool:
         """Whether there is so much that one looks for something."""
         return bool(self.asked.phase or self.asked.find) or len(self.groups["all"]) > WORTH_SEARCHING
+
+    @property
+    def can_pick_a_phase(self) -> bool:
+        """Whether they are few enough for a menu."""
+        return 1 < len(self.phases) <= MOST_IN_MENU
 
     @property
     def segments(self) -> list[dict[str, Any]]:

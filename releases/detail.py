@@ -138,7 +138,9 @@ def _phases(release: Release, runs: list[ActivityRun]) -> list[dict[str, Any]]:
     flow = compiled(release.version_id).flow
     rows: dict[int, PhaseRun] = {run.phase_run_id: run.phase_run for run in runs}
     facts: dict[int, dict[str, Fact]] = {}
+    inside: dict[int, list[ActivityRun]] = {}
     for run in runs:
+        inside.setdefault(run.phase_run_id, []).append(run)
         facts.setdefault(run.phase_run_id, {})[run.key] = Fact(Run(run.state), run.skipped_because, run.met, run.attempt_count)
     answers = [Answer(run.key, {**run.phase_run.met, **run.met}) for run in runs if run.recovers and run.state == Run.SUCCEEDED]
     found = []
@@ -157,7 +159,7 @@ def _phases(release: Release, runs: list[ActivityRun]) -> list[dict[str, Any]]:
                 "finished_at": said(row.closed_at),
                 "outputs": secrets.hide(row.outputs or {}),
                 "message": row.error,
-                "failure": failure_in(run for run in runs if run.phase_run_id == row.pk),
+                "failure": failure_in(inside[row.pk]),
                 "done": row.total - row.remaining,
                 "total": row.total,
             }

@@ -41,7 +41,10 @@ MOST_DRAWN, MOST_UNFOLDED = 100, 600
 """Activities that have a row in the graph, and when the reader has unfolded something; a phase of thousands says how many more there are."""
 TRAIL = "parent_run__release__parent_run__release__parent_run__release__parent_run__release"
 """A release with everything above it: five levels at most (S12)."""
+MOST_PHASES = 120
+"""Phases that are drawn: of more, those where something happens and those around them."""
 _SETTLED = frozenset({states.Run.SUCCEEDED, states.Run.SKIPPED, states.Run.IGNORED})
+_AT_REST = frozenset({"pending", "satisfied", "skipped", "bad"})
 _REST = frozenset({states.Run.PENDING}) | states.CLOSED
 
 
@@ -273,6 +276,24 @@ class Page:
         return found
 
     @cached_property
+    def drawn(self) -> frozenset[str]:
+        """The phases of the picture: all of them, unless they are very many."""
+        keys = list(self.flow.phases)
+        if len(keys) <= MOST_PHASES:
+            return frozenset(keys)
+        looks = [self.phase_looks.get(key, "pending") for key in keys]
+        active = [look not in _AT_REST for look in looks]
+        chosen = self.flow.phase_of.get(self.selected)
+        front = next((at for at, is_active in enumerate(active) if is_active), looks.index("pending") if "pending" in looks else 0)
+        order = sorted(range(len(keys)), key=lambda at: (keys[at] != chosen, not active[at], abs(at - front)))
+        return frozenset(keys[at] for at in order[:MOST_PHASES])
+
+    @property
+    def phases_left_out(self) -> int:
+        """How many are not drawn; the list has them."""
+        return len(self.flow.phases) - len(self.drawn)
+
+    @cached_property
     def graph(self) -> Graph:
         """The picture."""
         phases = [
@@ -287,6 +308,7 @@ class Page:
                 all_url=f"?{urlencode({'show': 'all', 'phase': key})}#activities",
             )
             for key, phase in self.flow.phases.items()
+            if key in self.drawn
         ]
         critical = set(self.forecast.critical_path) if self.forecast else set()
         rows = [
@@ -304,6 +326,7 @@ class Page:
                 critical=line.run.key in critical,
             )
             for line in self.lines
+            if self.flow.phase_of[line.run.key] in self.drawn
         ]
         return layout(phases, rows, opened=opened_from(self.opened), selected=self.selected, most=MOST_UNFOLDED if self.opened else MOST_DRAWN)
 

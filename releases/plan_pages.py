@@ -54,6 +54,9 @@ def shown(plan: Plan, version: int) -> Shown:
     manual = sum(one.activity.type is ActivityType.MANUAL for one in running)
     flow = compiled(version).flow
     estimated = len(plan.unestimated) < len(running)
+    inside: dict[str, list[Planned]] = {}
+    for one in plan.activities:
+        inside.setdefault(one.phase, []).append(one)
     half = timedelta(seconds=plan.spread)
     likely = timedelta(seconds=plan.expected) if estimated else None
     return Shown(
@@ -65,13 +68,13 @@ def shown(plan: Plan, version: int) -> Shown:
         earliest=max(likely - half, timedelta()) if likely is not None else None,
         latest=likely + half if likely is not None else None,
         unestimated=len(plan.unestimated) if estimated else 0,
-        stages=[_stage(key, phase.label, [one for one in plan.activities if one.phase == key], plan, estimated) for key, phase in flow.phases.items()],
+        stages=[_stage(key, phase.label, inside.get(key, []), plan, frozenset(plan.critical_path), estimated) for key, phase in flow.phases.items()],
         asked=plan.asks,
         problems=plan.problems,
     )
 
 
-def _stage(key: str, label: str, steps: Sequence[Planned], plan: Plan, estimated: bool) -> Stage:
+def _stage(key: str, label: str, steps: Sequence[Planned], plan: Plan, critical: frozenset[str], estimated: bool) -> Stage:
     run = [one for one in steps if not one.skipped_because]
     begin = min((one.starts for one in run), default=0.0)
     end = max((one.starts + (one.expected.p50 if one.expected else 0.0) for one in run), default=0.0)
@@ -83,6 +86,6 @@ def _stage(key: str, label: str, steps: Sequence[Planned], plan: Plan, estimated
         takes=timedelta(seconds=end - begin) if run and any(one.expected for one in run) else None,
         asks=some(asks, 3),
         skipped=BECAUSE[Skipped(steps[0].skipped_because)] if steps and not run else "",
-        critical=any(one.activity.id in plan.critical_path for one in run),
+        critical=any(one.activity.id in critical for one in run),
         depends=f"phase:{key}" in plan.undecided,
     )

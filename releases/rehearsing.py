@@ -6,6 +6,7 @@ follow the waves, the critical path and the end.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -63,9 +64,9 @@ class Rehearsal:
         key = max(self.ends, key=lambda one: (self.ends[one], self.depth[one]))
         path: list[str] = []
         while key:
-            path.insert(0, key)
+            path.append(key)
             key = self.cause.get(key, "")
-        return path
+        return path[::-1]
 
 
 def rehearse(flow: Flow, lengths: Mapping[str, float], conditions: Mapping[str, bool], *, ended: Mapping[str, Fact] | None = None) -> Rehearsal:
@@ -90,23 +91,41 @@ class _Run:
         self.depth: dict[str, int] = {}
 
     def go(self) -> Rehearsal:
-        """In the order of the graph; every pass closes at least one item, because publishing refuses circles."""
-        left = dict.fromkeys(self.flow.steps)
-        while left:
-            before = len(left)
-            for key in self.flow.phases:
-                if key not in self.decisions and all(self._is_closed(other) for other in self.flow.phases[key].depends_on):
-                    self._decide_phase(key)
-            for key in list(left):
-                if self.flow.phase_of[key] in self.decisions and all(other in self.over for other in self.flow.steps[key].depends_on):
-                    self._decide_step(key)
-                    del left[key]
-            if len(left) == before:
-                break
-        return Rehearsal(self.starts, self.ends, self.skipped, self.cause, self.depth)
-
-    def _is_closed(self, phase: str) -> bool:
-        return all(step.id in self.over for step in self.flow.phases[phase].activities)
+        """In the order of the graph, each item once: what is over counts down what waits for it. A circle, which publishing refuses, is left out."""
+        phases, steps = self.flow.phases, self.flow.steps
+        after_phase: dict[str, list[str]] = {key: [] for key in phases}
+        after_step: dict[str, list[str]] = {key: [] for key in steps}
+        for key, phase in phases.items():
+            for other in dict.fromkeys(phase.depends_on):
+                after_phase[other].append(key)
+        for key, step in steps.items():
+            for other in dict.fromkeys(step.depends_on):
+                after_step[other].append(key)
+        unmet_phase = {key: len(dict.fromkeys(phase.depends_on)) for key, phase in phases.items()}
+        unmet_step = {key: 1 + len(dict.fromkeys(step.depends_on)) for key, step in steps.items()}
+        open_steps = {key: len(phase.activities) for key, phase in phases.items()}
+        ready_phases, ready_steps = deque(key for key, number in unmet_phase.items() if not number), deque[str]()
+        while ready_phases or ready_steps:
+            if ready_phases:
+                key = ready_phases.popleft()
+                self._decide_phase(key)
+                closes, freed = not phases[key].activities, [step.id for step in phases[key].activities]
+            else:
+                step_key = ready_steps.popleft()
+                self._decide_step(step_key)
+                key, freed = self.flow.phase_of[step_key], after_step[step_key]
+                open_steps[key] -= 1
+                closes = not open_steps[key]
+            for other in freed:
+                unmet_step[other] -= 1
+                if not unmet_step[other]:
+                    ready_steps.append(other)
+            for other in after_phase[key] if closes else ():
+                unmet_phase[other] -= 1
+                if not unmet_phase[other]:
+                    ready_phases.append(other)
+        starts, ends = ({key: times[key] for key in steps if key in times} for times in (self.starts, self.ends))
+        return Rehearsal(starts, ends, self.skipped, self.cause, self.depth)
 
     def _decide_phase(self, key: str) -> None:
         decision = decide_phase(self.flow, key, self.facts, ())

@@ -10,7 +10,8 @@ from releases.graph.parts import FINISHED_PHASE, GraphActivity, GraphPhase
 from releases.states import BAD, Run
 
 EVERYTHING = "*"
-"""The value of `?open=` that folds nothing."""
+"""The value of `?open=` that folds nothing; after it `-<phase>` folds that one all the same."""
+BUT = "-"
 
 FOLD_OVER = 12  # activities of a phase
 SHOW = 8  # rows kept open when a phase folds its steps

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from releases.graph import edges
-from releases.graph.folding import EVERYTHING, FOLD_OVER, LATER, Steps, fair_share, fold_steps, foldable_phases
+from releases.graph.folding import BUT, EVERYTHING, FOLD_OVER, LATER, Steps, fair_share, fold_steps, foldable_phases
 from releases.graph.ordering import Parents, acyclic, ranks, reduced
 from releases.graph.parts import (
     ACTIVE,
@@ -111,7 +111,8 @@ class _Work:
         self.finished_or_far = foldable_phases(phases, self.rank)
         self.foldable = {key for key, inner in self.inside.items() if key in self.finished_or_far or len(inner) > FOLD_OVER}
         self.switchable = [key for key, phase in self.phases.items() if key in self.foldable or phase.state == Run.PENDING]
-        self.opened = frozenset(self.switchable) if EVERYTHING in opened else opened & frozenset(self.switchable)
+        self.closed = frozenset(name[1:] for name in opened if name.startswith(BUT)) if EVERYTHING in opened else None
+        self.opened = opened & frozenset(self.switchable) if self.closed is None else frozenset(self.switchable) - self.closed
 
     def _across(self) -> Mapping[str, Set[str]]:
         """Phases that come before another because of their activities: they order the columns where the phases themselves say nothing."""
@@ -145,6 +146,8 @@ class _Work:
 
     def switched(self, key: str) -> str:
         """The value of `?open=` after that phase was opened or closed."""
+        if self.closed is not None:  # of very many, those that are closed are said: a list of the others in each link would be longer than the page
+            return ",".join([EVERYTHING, *(f"{BUT}{name}" for name in sorted(self.closed ^ {key}))])
         return ",".join(name for name in self.switchable if name in self.opened ^ {key})
 
     def width(self, phase: GraphPhase, drawn: _Drawn) -> str:

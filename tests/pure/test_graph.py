@@ -313,6 +313,16 @@ def test_a_picture_holds_so_many_rows_and_keeps_the_urgent_ones() -> None:
     assert len(rows(layout(phases, steps, opened={EVERYTHING}))) == 601
 
 
+def test_all_but_one_is_said_shortly() -> None:
+    phases = [GraphPhase(f"p{n}", f"P{n}", "satisfied") for n in range(1_000)]
+    steps = [activity(f"a{n}", f"p{n}", "succeeded") for n in range(1_000)]
+    everything = layout(phases, steps, opened={EVERYTHING})
+    assert {card.open for card in everything.cards} == {f"*,-p{n}" for n in range(1_000)}
+    but = layout(phases, steps, opened=opened_from("*,-p7"))
+    assert [card.phase.id for card in but.cards if card.folded] == ["p7"]
+    assert next(card.open for card in but.cards if card.folded) == "*"
+
+
 def test_the_stylesheet_has_the_same_measures() -> None:
     css = (ROOT / "static/css/graph.css").read_text()
     tokens = {name: float(value) * 16 for name, value in re.findall(r"--g-([a-z-]+): ([\d.]+)rem", css.partition("@media")[0])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from random import Random
 from typing import Any
 
@@ -85,3 +86,18 @@ def test_the_unknown_counts_like_the_others() -> None:
 def test_what_is_left_of_a_running_activity(elapsed: float, rest: float) -> None:
     assert rest_of(elapsed, Estimate(10, 14)) == rest
     assert share_of(elapsed, Estimate(10, 14)) <= 0.95
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_long_chain_written_in_any_order_is_no_burden(order: int) -> None:
+    """Also on the page of a release: each pass over what was left cost as much as all of it."""
+    steps = [step(f"a{n}", *([f"a{n - 1}"] if n else [])) for n in range(2_000)][::order]
+    phases = [{"id": f"p{n}", "activities": [step(f"b{n}")], "depends_on": [f"p{n - 1}"] if n else []} for n in range(2_000)][::order]
+    for chain, first in ((flow({"id": "only", "activities": steps}), "a"), (flow(*phases), "b")):
+        begin = time.process_time()
+        found = rehearse(chain, dict.fromkeys(chain.steps, 1.0), {})
+        path = found.critical_path()
+        assert time.process_time() - begin < 1
+        assert found.end == 2_000
+        assert path == [f"{first}{n}" for n in range(2_000)]
+        assert len(found.waves()) == 2_000

@@ -110,3 +110,21 @@ def test_what_is_listed_stays_while_the_page_keeps_itself_up_to_date(owner: User
     live = client.get(f"/releases/{release.pk}/live/held/", headers={"HX-Current-URL": f"http://testserver{drawer}", "HX-Request": "true"}).content.decode()
     assert "101 to 150 of 200" in live
     assert 'id="find-activity"' not in live, "what somebody types is not swapped away"
+
+
+def test_of_hundreds_of_phases_those_are_drawn_in_which_something_happens(owner: User) -> None:
+    phases = [
+        {"id": f"p{n}", "activities": [{"id": f"a{n}", "type": "automated", "connector": "noop"}], "depends_on": [f"p{n - 1}"] if n else []} for n in range(300)
+    ]
+    phases[200]["activities"] = [{"id": "ask", "type": "manual"}]
+    release = release_of(owner, half_over(FEW) | {"phases": phases}, "many_phases")
+    client = client_of(owner)
+    page = client.get(f"/releases/{release.pk}/").content.decode()
+    drawn = re.findall(r'id="phase-(p\d+)"', page)
+    assert len(drawn) == 120
+    assert "p200" in drawn
+    assert "p0" not in drawn
+    assert "120 of 300 phases are drawn" in page
+    assert "p0" in re.findall(r'id="phase-(p\d+)"', client.get(f"/releases/{release.pk}/activities/a0/").content.decode()), "what is looked at is there"
+    assert 'placeholder="Id of the phase"' in page
+    assert len(client.get(f"/releases/{release.pk}/?open=*").content) < 600_000

@@ -117,6 +117,7 @@ WAITS: dict[str, tuple[Callable[[User], Release], str, str]] = {
     "a worker is busy with it": (_running, "machine", "stop"),
     "no worker has taken it yet": (lambda olga: running(script("it", **OWNED), starter=olga), "machine", "skip"),
     "a time": (_timer, "time", "skip"),
+    "a signal": (lambda olga: running({"id": "it", "type": "automated", "connector": "signal", **OWNED}, starter=olga), "signal", "skip"),
     "the next try": (_retry, "time", "skip"),
     "a lock": (_lock, "lock", "skip"),
     "a child": (_child, "child", "skip"),
