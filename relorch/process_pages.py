@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import re_path
 from django.views.decorators.http import require_safe
 
-from processes.blueprint import Activity, Approval, Blueprint, Phase
+from processes.blueprint import Activity, Approval, Blueprint, Phase, RunWhen
 from processes.models import Process
 from processes.paging import page_of
 from processes.showing import input_row
@@ -49,6 +49,7 @@ def show(request: HttpRequest, id: str) -> HttpResponse:
         "blueprint": blueprint,
         "graph": layout(*picture_of(blueprint), opened=opened_from(request.GET.get("open", ""))) if isinstance(blueprint, Blueprint) else None,
         "inputs": [input_row(name, spec) for name, spec in blueprint.inputs.items()] if isinstance(blueprint, Blueprint) else [],
+        "table": table_of(blueprint) if isinstance(blueprint, Blueprint) else [],
         "owners": [(phase.label, phase.owners or blueprint.owners) for phase in blueprint.phases] if isinstance(blueprint, Blueprint) else [],
         "kinds": list(KINDS),
         "usual": _usual(process),
@@ -71,6 +72,26 @@ def picture_of(blueprint: Blueprint) -> tuple[list[GraphPhase], list[GraphActivi
     """A blueprint as the graph draws it: kinds instead of states."""
     phases = [GraphPhase(phase.id, phase.label, "", phase.depends_on, (phase.owners or blueprint.owners or ("",))[0]) for phase in blueprint.phases]
     return phases, [_drawn(phase, activity) for phase in blueprint.phases for activity in phase.activities]
+
+
+def table_of(blueprint: Blueprint) -> list[dict[str, Any]]:
+    """The same as rows of a table: each phase, then its activities; names and not ids."""
+    labels = {phase.id: phase.label for phase in blueprint.phases} | {step.id: step.label for phase in blueprint.phases for step in phase.activities}
+    rows = []
+    for phase in blueprint.phases:
+        rows.append({"label": phase.label, "people": phase.owners or blueprint.owners, **_when(phase, labels)})
+        for step in phase.activities:
+            asked = [(line.count, line.of or step.owners or phase.owners or blueprint.owners) for line in (step.approval or Approval()).requires]
+            does = step.uses or step.process or step.connector or ""
+            rows.append({"label": step.label, "kind": _drawn(phase, step).kind, "does": does, "asked": asked, "people": step.owners, **_when(step, labels)})
+    return rows
+
+
+_RUN_WHEN = {RunWhen.SATISFIED: "", RunWhen.FAILED: "only after a failure", RunWhen.ALWAYS: "also after a failure"}
+
+
+def _when(part: Phase | Activity, labels: dict[str, str]) -> dict[str, Any]:
+    return {"after": [labels.get(name, name) for name in part.depends_on], "if": part.condition or "", "run_when": _RUN_WHEN[part.run_when]}
 
 
 def _drawn(phase: Phase, activity: Activity) -> GraphActivity:

@@ -193,3 +193,16 @@ def test_a_stranger_finds_nothing_and_a_visitor_is_asked_to_sign_in(stranger: Us
 
 def test_no_releases_yet(owner: User, shop: Process) -> None:
     assert "No releases yet" in read(owner, "/processes/shop/releases/")
+
+
+def test_a_table_says_the_same_as_the_graph(owner: User, shop: Process) -> None:
+    page = client_of(owner).get("/processes/shop/")
+    phases = shop.versions.get(number=1).document["phases"]
+    wanted = [name for phase in phases for name in (phase.get("name", phase["id"]), *(step.get("name", step["id"]) for step in phase["activities"]))]
+    rows = page.context["table"]
+    assert [row["label"] for row in rows] == wanted
+    second = next(row for row in rows if not row.get("kind") and row["after"])
+    assert second["after"] == ["Build it"]
+    said = page.content.decode()
+    assert 'aria-describedby="as-table"' in said
+    assert [row["asked"] for row in rows if row.get("asked")] == [[(2, ("group:board",))]]
