@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
@@ -77,7 +78,7 @@ def delegations(request: HttpRequest) -> HttpResponse:
         except Invalid as refused:
             form.refuse(refused)
         else:
-            messages.success(request, f"{form.cleaned_data['to']} may decide for you, and was told.")
+            messages.success(request, f"{form.cleaned_data['to']} may decide for you{_told()}.")
             return HttpResponseRedirect(reverse("approvals:delegations"))
     rows = Delegation.objects.not_over().select_related("person", "delegate", "process", "run__release")
     done = SignOff.objects.filter(Q(for_person=user) | Q(person=user, for_person__isnull=False))
@@ -118,7 +119,11 @@ def delegate_one(request: HttpRequest, release: str, activity: str) -> HttpRespo
         except (Conflict, NotAllowed) as late:
             conflict = late
         else:
-            messages.success(request, f"{form.cleaned_data['to']} may decide this for you, and was told.")
+            messages.success(request, f"{form.cleaned_data['to']} may decide this for you{_told()}.")
             return HttpResponseRedirect(reverse("approvals:show", args=[attempt.release_id, activity]))
     status = conflict.status if conflict else 422 if form.errors else 200
     return render(request, "approvals/delegate.html", {"question": question, "form": form, "conflict": conflict}, status=status)
+
+
+def _told() -> str:
+    return ", and is told by mail" if settings.RELORCH_MAIL else "; no mail is sent here, so tell them"

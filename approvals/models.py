@@ -108,6 +108,12 @@ class Delegation(models.Model):
         return f"{self.delegate} for {self.person}"
 
     @property
+    def question(self) -> str:
+        """Of one on a run: what people call it."""
+        newest = self.run.attempts.order_by("-number").first() if self.run else None
+        return newest.title if newest else self.run.key if self.run else ""
+
+    @property
     def scope(self) -> str:
         """What it is for: all, process or approval."""
         return "approval" if self.run_id else "process" if self.process_id else "all"

@@ -15,6 +15,7 @@ from django.utils import timezone
 from approvals.deciding import Case, approval_of, votes_in, with_stand_ins
 from approvals.delegations import pairs_for
 from approvals.models import SignOff
+from approvals.people import still_asked
 from processes.models import ProcessVersion
 from processes.quorum import Line, Rule
 from releases.access import starters_of
@@ -34,6 +35,8 @@ class Item:
     behalf: str | None
     vote: SignOff | None
     now: datetime
+    is_wanted: bool
+    """Whether the reader's vote could still fill a place."""
 
     @property
     def release(self) -> Any:
@@ -79,8 +82,8 @@ class Item:
 
     @property
     def is_mine(self) -> bool:
-        """Whether it waits for the reader, now."""
-        return self.answer == "yes" and self.vote is None
+        """Whether it waits for the reader, now: not where others, or a stand-in, have filled the places that they could."""
+        return self.answer == "yes" and self.vote is None and self.is_wanted
 
     @property
     def done(self) -> int:
@@ -142,7 +145,8 @@ def items_of(attempts: Iterable[Attempt], user: Any) -> list[Item]:
     for attempt in attempts:
         case = cases[attempt.pk]
         mine = next((vote for vote in votes[attempt.pk] if vote.person_id == user.pk and not vote.stale), None)
-        found.append(Item(attempt, case, *case.entitlement(user.email), mine, now))
+        answer, behalf = case.entitlement(user.email)
+        found.append(Item(attempt, case, answer, behalf, mine, now, answer == "yes" and mine is None and user.email in still_asked(case)))
     return found
 
 

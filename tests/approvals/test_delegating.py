@@ -66,6 +66,18 @@ def test_b_with_an_own_entitlement_and_for_a_is_one_vote() -> None:
     assert sign(release, cem).verdict == "approved"
 
 
+def test_what_others_have_filled_does_not_wait_for_anybody_any_more() -> None:
+    """Neither for the others of the line, nor for whom a stand-in has voted; they may still decide, on its page."""
+    ann, bob, cem, dan = people("ann", "bob", "cem", "dan")
+    release = asking([(1, [ann, bob]), (1, [cem])])
+    delegated(ann, dan)
+    assert [finds(person) for person in (ann, bob, cem, dan)] == [{release.pk}] * 4
+    sign(release, dan)
+    assert [finds(person) for person in (ann, bob, cem, dan)] == [set(), set(), {release.pk}, set()]
+    assert sign(release, bob).verdict == "open"
+    assert sign(release, cem).verdict == "approved"
+
+
 def test_chains_end_after_three() -> None:
     a, b, c, d, e = people("a1", "b1", "c1", "d1", "e1")
     for giver, to in ((a, b), (b, c), (c, d), (d, e)):

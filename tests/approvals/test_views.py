@@ -105,6 +105,17 @@ def test_two_people_of_two_lines_approve_and_what_follows_is_queued() -> None:
     assert world.state("roll_out") == "succeeded"
 
 
+def test_without_mail_the_page_says_that_nobody_was_mailed(settings: Any) -> None:
+    world = World()
+    client = client_of(world.ann)
+    assert "nobody was mailed" in client.get(world.url()).content.decode()
+    said = client.post(world.url("delegate/"), {"to": "bob@example.com"}, follow=True).content.decode()
+    assert "no mail is sent here, so tell them" in said
+    settings.RELORCH_MAIL = True
+    assert "nobody was mailed" not in client.get(world.url()).content.decode()
+    assert "Go live of Shop" in client.get("/stand-ins/").content.decode(), "by its name"
+
+
 def test_the_page_says_what_is_asked_and_chooses_nothing() -> None:
     world = World(tasks=[{"id": "smoke", "name": "Smoke test", "required": True}], fields=FIELDS)
     said = client_of(world.ann).get(world.url()).content.decode()
