@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.auth.models import Group
-from django.http import Http404, HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.forms.formsets import all_valid
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.text import Truncator
-from unfold.admin import ModelAdmin, StackedInline
+from unfold.admin import StackedInline
 from unfold.decorators import action, display
 
 from processes import editing, publishing
 from processes.access import Permission, may, may_create
+from processes.authoring import activity_admin, versions_admin  # noqa: F401 - they register their pages
+from processes.authoring.history import history_of
+from processes.authoring.located import located, refused
+from processes.authoring.mends import asked_mend
+from processes.authoring.picks import picks_of
+from processes.authoring.plan import RUN_WHEN, blank, plan_of
+from processes.authoring.process_list import DOOR, ProcessList
+from processes.authoring.rights import may_edit, may_use_admin
 from processes.drafts import document_of
-from processes.forms import ActivityForm, ActivityFormSet, ActivityPageForm, DraftFormSet, PhaseForm, ProcessForm
-from processes.models import ActivityTemplate, DraftActivity, DraftPhase, Process, ProcessVersion
-from processes.problems import Problem, errors, within
+from processes.forms import ActivityForm, ActivityFormSet, DraftFormSet, PhaseForm, ProcessForm
+from processes.models import DraftActivity, DraftPhase, Process
+from processes.problems import Problem, errors
+from processes.starting_points import copy_of
 from processes.writing import yaml_text
-from relorch.accounts.models import User
-from relorch.lib.errors import DomainError
-
-DOOR = "admin"
-MOST_PICKS = 500
+from relorch.lib.errors import DomainError, Invalid
 
 
 class DraftInline(StackedInline):
-    """Rows of the draft; who may edit the process may edit them."""
+    """Rows of the draft; who may edit the process may edit them. The page draws them itself (`authoring.plan`)."""
 
     extra = 0
-    tab = True
-    ordering_field = "position"
-    hide_ordering_field = True
-    show_change_link = False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """With the process."""
@@ -43,7 +44,7 @@ class DraftInline(StackedInline):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """With the process."""
-        return _may_edit(request, obj)
+        return may_edit(request, obj)
 
     has_add_permission = has_delete_permission = has_change_permission
 
@@ -54,16 +55,6 @@ class PhaseInline(DraftInline):
     model = DraftPhase
     form = PhaseForm
     formset = DraftFormSet
-    fields = (
-        ("identifier", "name"),
-        "description",
-        ("owners", "depends_on"),
-        ("condition", "run_when"),
-        "variables",
-        "outputs",
-        ("lock", "lock_while_waiting"),
-        "position",
-    )
 
 
 class ActivityInline(DraftInline):
@@ -73,16 +64,6 @@ class ActivityInline(DraftInline):
     fk_name = "process"
     form = ActivityForm
     formset = ActivityFormSet
-    fields = (("phase", "type"), ("identifier", "name"), "depends_on", "details", "position")
-    readonly_fields = ("details",)
-
-    @display(description="Everything else")
-    def details(self, activity: DraftActivity) -> str:
-        """The way to its own page."""
-        if not activity.pk:
-            return "Save first; then an activity has a page of its own for what it does."
-        address = reverse("admin:processes_draftactivity_change", args=[activity.pk])
-        return format_html('<a class="st-link" href="{}">{}: what it does, who decides, what follows a failure …</a>', address, activity)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """With their phases, by whose order they stand."""
@@ -90,25 +71,17 @@ class ActivityInline(DraftInline):
 
 
 @admin.register(Process)
-class ProcessAdmin(ModelAdmin):
+class ProcessAdmin(ProcessList):
     """Drafts can always be saved half-finished; what is wrong is shown, and only publishing needs it to be right."""
 
     form = ProcessForm
     change_form_template = "admin/processes/process.html"
     inlines = (PhaseInline, ActivityInline)
-    list_display = ("title", "about", "category", "owned_by", "published", "release_count", "updated_at", "updated_by")
-    list_filter = ("category", ("archived_at", admin.EmptyFieldListFilter))
-    list_select_related = ("updated_by",)
-    list_per_page = 50
-    search_fields = ("identifier", "name", "description")
-    ordering = ("name", "identifier")
-    actions = ("archive_processes", "unarchive_processes")
-    actions_detail = ("publish_draft",)
-    readonly_fields = ("problems", "state", "as_file")
+    actions_detail: ClassVar = ["publish_draft", "duplicate", "put_away"]
+    readonly_fields = ("as_file",)
     fieldsets = (
-        (None, {"fields": ("problems", "state", ("identifier", "name"), "description", ("category", "fail_fast"), "owners", "seen")}),
-        ("Inputs, rules, variables, outputs", {"fields": ("inputs", "rules", "variables", "outputs"), "classes": ("tab",)}),
-        ("As a file", {"fields": ("as_file",), "classes": ("tab",)}),
+        (None, {"fields": ("seen", ("name", "identifier"), "description", "owners", ("category", "fail_fast"))}),
+        ("Inputs, rules, variables and outputs", {"fields": ("inputs", "rules", "variables", "outputs")}),
     )
 
     # What is there and who may
@@ -119,11 +92,11 @@ class ProcessAdmin(ModelAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whoever may use the admin finds the processes they may see."""
-        return bool(request.user.is_active and request.user.is_staff)
+        return may_use_admin(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Process | None = None) -> bool:
         """What `get_queryset` shows may be seen."""
-        return self.has_module_permission(request)
+        return may_use_admin(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Who may author here."""
@@ -131,84 +104,113 @@ class ProcessAdmin(ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Process | None = None) -> bool:
         """Who may author this one."""
-        return obj is None or _may_edit(request, obj)
+        return obj is None or may_edit(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Process | None = None) -> bool:
-        """Who may author, while nothing refers to it."""
-        return obj is not None and may(request.user, Permission.AUTHOR, obj) and not editing.references(obj)
+        """Who may author; what still refers to it, `delete_view` says."""
+        return obj is not None and may(request.user, Permission.AUTHOR, obj)
 
     def has_publish_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Who may publish this one; unfold gives the number."""
-        process = obj if isinstance(obj, Process) else Process.objects.visible_to(request.user).filter(pk=obj).first()
+        process = self._one(request, obj)
         return process is not None and process.archived_at is None and may(request.user, Permission.PUBLISH, process)
 
-    # The list
+    def has_duplicate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may author here and sees it."""
+        return may_create(request.user) and self._one(request, obj) is not None
 
-    @display(description="process", ordering="name", header=True)
-    def title(self, process: Process) -> list[str]:
-        """Name and id."""
-        return [str(process), process.identifier]
+    def has_put_away_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may publish it."""
+        process = self._one(request, obj)
+        return process is not None and may(request.user, Permission.PUBLISH, process)
 
-    @display(description="description")
-    def about(self, process: Process) -> str:
-        """Its beginning."""
-        return Truncator(process.description).chars(80)
-
-    @display(description="owners")
-    def owned_by(self, process: Process) -> str:
-        """As written."""
-        return ", ".join(process.owners)
-
-    @display(description="version", ordering="newest_number")
-    def published(self, process: Any) -> str:
-        """The newest."""
-        return f"v{process.newest_number}" if process.newest_number else "draft"
-
-    @display(description="releases", ordering="release_count")
-    def release_count(self, process: Any) -> int:
-        """How many follow it, in any state."""
-        return int(process.release_count)
+    def _one(self, request: HttpRequest, obj: Any) -> Process | None:
+        if isinstance(obj, Process):
+            return obj
+        found: Process | None = Process.objects.visible_to(request.user).filter(pk=obj).first()
+        return found
 
     # The page
-
-    @display(description="Problems")
-    def problems(self, process: Process) -> str:
-        """Everything that is wrong with the saved draft."""
-        if not process.pk:
-            return "Save the draft to have it checked; it need not be finished."
-        found = publishing.problems_of(document_of(process), actor=getattr(process, "asked_by", None))
-        return _listed(found) if found else "None: it can be published."
-
-    @display(description="State")
-    def state(self, process: Process) -> str:
-        """Published, archived, used by."""
-        if not process.pk:
-            return "Not saved yet."
-        referring = editing.references(process, actor=getattr(process, "asked_by", None))
-        parts = [f"revision {process.revision}", *referring, *(["archived"] if process.archived_at else [])]
-        return "; ".join(parts)
 
     @display(description="YAML")
     def as_file(self, process: Process) -> str:
         """The draft as it would be exported."""
-        return format_html("<pre>{}</pre>", yaml_text(document_of(process))) if process.pk else "-"
+        return format_html("<pre>{}</pre>", yaml_text(document_of(process)))
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Process | None:
-        """With who asks for it: problems are those that they may know of."""
-        process: Process | None = super().get_object(request, object_id, from_field)
-        if process is not None:
-            process.asked_by = request.user  # type: ignore[attr-defined]
-        return process
+    def get_fieldsets(self, request: HttpRequest, obj: Process | None = None) -> Any:
+        """Who may only look sees the file."""
+        return self.fieldsets if may_edit(request, obj) else ((None, {"fields": (("name", "identifier"), "description", "category", "as_file")}),)
 
     def get_inlines(self, request: HttpRequest, obj: Process | None) -> Any:
-        """Who may only look sees the file."""
-        return self.inlines if _may_edit(request, obj) else ()
+        """For who may edit."""
+        return self.inlines if may_edit(request, obj) else ()
+
+    def get_urls(self) -> list[Any]:
+        """With the page's question what is wrong with what is being typed."""
+        ask = self.admin_site.admin_view(self.wrong)
+        own = [path("add/check/", ask, name="processes_process_add_check"), path("<int:object_id>/check/", ask, name="processes_process_check")]
+        return [*own, *super().get_urls()]
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
-        """With what its fields offer."""
+        """With its phases and activities, what its fields offer, and what is wrong."""
         process = kwargs.get("obj") or context.get("original") or Process()
-        shown: HttpResponse = super().render_change_form(request, context | {"picks": picks_of(process, request.user)}, *args, **kwargs)
+        more: dict[str, Any] = {"picks": picks_of(process, request.user), "facts": self._facts(request, process) if process.pk else [], "plan": None}
+        if inlines := context["inline_admin_formsets"]:
+            phases, activities = (inline.formset for inline in inlines)
+            plan, lost = plan_of(phases, activities)
+            more |= {"plan": plan, "lost": lost, "blank_phase": blank(phases), "blank_activity": blank(activities), "run_when": RUN_WHEN}
+            more["found"] = self._found(request, context["adminform"].form, phases, activities)
+            name, where = ("processes_process_check", [process.pk]) if process.pk else ("processes_process_add_check", [])
+            more["check"] = reverse(f"admin:{name}", args=where)
+        shown: HttpResponse = super().render_change_form(request, context | more, *args, **kwargs)
         return shown
+
+    def _facts(self, request: HttpRequest, process: Any) -> list[str]:
+        version = f"v{process.newest_number} is published" if process.newest_number else "Never published"
+        used = editing.references(process, actor=request.user)
+        return [
+            version,
+            f"draft revision {process.revision}",
+            *(fact for fact in used if "published version" not in fact),
+            *(["archived"] if process.archived_at else []),
+        ]
+
+    def _found(self, request: HttpRequest, main: Any, phases: Any, activities: Any) -> list[dict[str, Any]]:
+        """What is wrong with what the page says, or, before anything is sent, with what is saved."""
+        if not main.is_bound:
+            if not main.instance.pk:
+                return []
+            document = document_of(main.instance)
+            prefixes = {f"/phases/{number}": form.prefix for number, form in enumerate(phases.initial_forms)}
+            rows = {form.instance.identifier: form.prefix for form in activities.initial_forms}
+            for number, phase in enumerate(document.get("phases", ())):
+                prefixes |= {f"/phases/{number}/activities/{place}": rows[item["id"]] for place, item in enumerate(phase.get("activities", ()))}
+            return located(publishing.problems_of(document, actor=request.user), prefixes, document)
+        whole = [refused(message) for message in main.non_field_errors()]
+        if activities.built is not None:
+            prefixes = {place: form.prefix for place, form in activities.places.items()}
+            return whole + located(publishing.problems_of(activities.built, actor=request.user), prefixes, activities.built)
+        parts = [main, *phases.kept(), *activities.kept()]
+        said = [(form, name, message) for form in parts for name, found in form.errors.items() if name != "__all__" for message in found]
+        of_fields = [
+            refused(text, row=form.prefix or "", field=f"{form.prefix}-{name}" if form.prefix else name, where=_called(form, name)) for form, name, text in said
+        ]
+        return whole + of_fields + [refused(message) for formset in (phases, activities) for message in formset.non_form_errors()]
+
+    def wrong(self, request: HttpRequest, object_id: int | None = None) -> HttpResponse:
+        """What is wrong with the page as it is being typed, as JSON; nothing is stored."""
+        process = self.get_queryset(request).select_related("updated_by").filter(pk=object_id).first() if object_id else Process()
+        if process is None:
+            raise Http404
+        if not may_edit(request, process):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        change = bool(process.pk)
+        form = self.get_form(request, process if change else None, change=change)(request.POST, instance=process)
+        (phases, activities), _ = self._create_formsets(request, process, change=change)
+        all_valid([phases, activities])
+        return JsonResponse({"problems": self._found(request, form, phases, activities)})
 
     # Saving: the whole page is one document
 
@@ -226,10 +228,9 @@ class ProcessAdmin(ModelAdmin):
 
     def _create_formsets(self, request: HttpRequest, obj: Any, change: bool) -> Any:
         formsets, inlines = super()._create_formsets(request, obj, change)
-        found = {type(inline): formset for inline, formset in zip(inlines, formsets, strict=True)}
-        if ActivityInline in found:
-            found[ActivityInline].main = request.process_form  # type: ignore[attr-defined]
-            found[ActivityInline].phases = found[PhaseInline]
+        if formsets:
+            phases, activities = formsets
+            activities.main, activities.phases = request.process_form, phases  # type: ignore[attr-defined]
         return formsets, inlines
 
     def save_model(self, request: HttpRequest, obj: Process, form: Any, change: bool) -> None:
@@ -237,46 +238,61 @@ class ProcessAdmin(ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The one door."""
-        document = formsets[-1].document
+        document = asked_mend(request, formsets[-1].document)
         if change:
             revision = form.cleaned_data["seen"]
             saved = editing.write_draft(form.instance, document, actor=request.user, expected_revision=revision, door=DOOR)
         else:
             saved = editing.create_process(document, actor=request.user, door=DOOR)
         form.instance.__dict__.update(saved.__dict__)
+        opened = request.POST.get("_open")
+        request.opened = next((row.cleaned_data["identifier"] for row in formsets[-1].given() if row.prefix == opened), "")  # type: ignore[attr-defined]
         for formset in formsets:  # as Django's record of the change wants them
             formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []
-        found = publishing.problems_of(document, actor=request.user)
-        if found:
-            messages.warning(request, format_html("The draft is saved. Before it can be published: {}", _listed(found)))
+        if found := errors(publishing.problems_of(document, actor=request.user)):
+            count = len(found)
+            messages.warning(request, f"The draft is saved. {count} problem{'s' if count > 1 else ''} to solve before it can be published.")
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """On with it after a mend, or with one of its activities."""
+        return self._onwards(request, obj) or super().response_change(request, obj)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """The same; a new process is not finished yet, so one stays with it."""
+        change = reverse("admin:processes_process_change", args=[obj.pk])
+        return self._onwards(request, obj) or super().response_add(request, obj, post_url_continue or change)
+
+    def _onwards(self, request: HttpRequest, process: Process) -> HttpResponse | None:
+        if activity := process.draft_activities.filter(identifier=getattr(request, "opened", "")).first():
+            return redirect("admin:processes_draftactivity_change", activity.pk)
+        return redirect("admin:processes_process_change", process.pk) if "_mend" in request.POST else None
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Refused while something refers to it, saying by what."""
+        process = self.get_object(request, object_id)
+        if process is not None and self.has_delete_permission(request, process) and (used := editing.references(process, actor=request.user)):
+            messages.error(request, f"“{process}” cannot be deleted: {'; '.join(used)}. It can be archived.")
+            return redirect("admin:processes_process_change", process.pk)
+        shown: HttpResponse = super().delete_view(request, object_id, extra_context)
+        return shown
 
     def delete_model(self, request: HttpRequest, obj: Process) -> None:
         """By the verb."""
         editing.delete(obj, actor=request.user, door=DOOR)
 
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """From the record of what happened, through whatever door; the admin's own knows only its own."""
+        process = self._one(request, int(object_id) if object_id.isdecimal() and len(object_id) < 10 else None)
+        if process is None:
+            raise Http404
+        return self._page(request, "history", process, {"events": history_of(process), "title": f"History of {process}"})
+
     # Actions
-
-    def get_actions(self, request: HttpRequest) -> Any:
-        """Deleting is for one at a time, after a look at it."""
-        return {name: found for name, found in super().get_actions(request).items() if name != "delete_selected"}
-
-    @admin.action(description="Archive")
-    def archive_processes(self, request: HttpRequest, queryset: Any) -> None:
-        """Out of the way."""
-        self._each(request, queryset, editing.archive)
-
-    @admin.action(description="Take out of the archive")
-    def unarchive_processes(self, request: HttpRequest, queryset: Any) -> None:
-        """Back in use."""
-        self._each(request, queryset, editing.unarchive)
 
     @action(description="Publish…", url_path="publish", permissions=["publish"])
     def publish_draft(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """A page to look once more, then the verb."""
-        process = Process.objects.visible_to(request.user).filter(pk=object_id).first()
-        if process is None:
-            raise Http404
-        change = reverse("admin:processes_process_change", args=[process.pk])
+        process = self._visible(request, object_id)
         if request.method == "POST":
             revision = request.POST.get("revision", "")
             try:
@@ -291,171 +307,60 @@ class ProcessAdmin(ModelAdmin):
                 messages.error(request, format_html("{} {}", refusal.message, _listed(errors(getattr(refusal, "problems", ())))))
             else:
                 messages.success(request, f"Published as version {version.number}.")
-            return redirect(change)
-        found = publishing.problems_of(document_of(process), actor=request.user)
-        context = {"process": process, "problems": found, "blocked": bool(errors(found)), "change": change, "title": f"Publish {process}"}
-        return render(request, "admin/processes/publish.html", self.admin_site.each_context(request) | context)
+            return redirect("admin:processes_process_change", process.pk)
+        document = document_of(process)
+        found = publishing.problems_of(document, actor=request.user)
+        shown = {"problems": located(found, {}, document), "blocked": bool(errors(found)), "title": f"Publish {process}"}
+        return self._page(request, "publish", process, shown)
 
-    def _each(self, request: HttpRequest, queryset: Any, verb: Any) -> None:
-        for process in queryset:
-            if not may(request.user, Permission.PUBLISH, process):
-                messages.error(request, f"“{process}”: you may not do this.")
-                continue
+    @action(description="Duplicate…", url_path="duplicate", permissions=["duplicate"])
+    def duplicate(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Another process that begins as this draft is."""
+        process = self._visible(request, object_id)
+        document = document_of(process) | {key: value for key, value in copy_of(process).items() if key in ("id", "name")}
+        refusal = None
+        if request.method == "POST":
+            document |= {"id": request.POST.get("id", "").strip(), "name": request.POST.get("name", "").strip()}
             try:
-                verb(process, actor=request.user, door=DOOR)
-                messages.success(request, f"“{process}”: done.")
+                made = editing.create_process(document, actor=request.user, door=DOOR)
+            except DomainError as found:
+                refusal = found
+            else:
+                messages.success(request, f"“{made}” is a draft of its own now.")
+                return redirect("admin:processes_process_change", made.pk)
+        said = [problem.message for problem in refusal.problems] if isinstance(refusal, Invalid) else [refusal.message] if refusal else []
+        return self._page(request, "duplicate", process, {"copy": document, "refused": said, "title": f"Duplicate {process}"})
+
+    @action(description="Archive…", url_path="archive", permissions=["put_away"])
+    def put_away(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Out of the way, or back in use."""
+        process = self._visible(request, object_id)
+        if request.method == "POST":
+            verb = editing.unarchive if process.archived_at else editing.archive
+            try:
+                verb(process, actor=request.user, reason=request.POST.get("reason", "").strip(), door=DOOR)
+                messages.success(request, f"“{process}” is {'archived' if process.archived_at else 'in use again'}.")
             except DomainError as refusal:
-                messages.error(request, f"“{process}”: {refusal.message}")
+                messages.error(request, refusal.message)
+            return redirect("admin:processes_process_change", process.pk)
+        title = f"Take {process} out of the archive" if process.archived_at else f"Archive {process}"
+        return self._page(request, "archive", process, {"title": title})
+
+    def _visible(self, request: HttpRequest, object_id: int) -> Process:
+        process = self._one(request, object_id)
+        if process is None:
+            raise Http404
+        return process
+
+    def _page(self, request: HttpRequest, name: str, process: Process, more: dict[str, Any]) -> HttpResponse:
+        change = reverse("admin:processes_process_change", args=[process.pk])
+        context = self.admin_site.each_context(request) | {"process": process, "change": change, "media": ProcessForm().media} | more
+        return render(request, f"admin/processes/{name}.html", context)
 
 
-@admin.register(DraftActivity)
-class ActivityAdmin(ModelAdmin):
-    """One activity of a draft on a page of its own: every key of the file as a form that fits its type and connector."""
-
-    form = ActivityPageForm
-    change_form_template = "admin/processes/activity.html"
-    fields = ("seen", "activity")
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        """Those of processes this person may see."""
-        return DraftActivity.objects.filter(process__in=Process.objects.visible_to(request.user)).select_related("process__updated_by", "phase")
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """They are found on the page of their process."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What `get_queryset` shows may be seen."""
-        return bool(request.user.is_active and request.user.is_staff)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """With its process."""
-        return obj is None or _may_edit(request, obj.process)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """On the page of the process."""
-        return False
-
-    has_delete_permission = has_change_permission
-
-    def delete_model(self, request: HttpRequest, obj: DraftActivity) -> None:
-        """By the verb: the document without it."""
-        document = document_of(obj.process)
-        for phase in document.get("phases", ()):
-            phase["activities"] = [activity for activity in phase.get("activities", ()) if activity["id"] != obj.identifier]
-            if not phase["activities"]:
-                del phase["activities"]
-        editing.write_draft(obj.process, document, actor=request.user, expected_revision=obj.process.revision, door=DOOR)
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """There is no list of all activities of all drafts."""
-        return redirect("admin:processes_process_changelist")
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """The field is made with the form, because connectors are known then."""
-        return ActivityPageForm
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """One for all: the form is the activity."""
-        return ((None, {"fields": self.fields}),)
-
-    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
-        """With what can be picked and what is wrong with it."""
-        activity = kwargs.get("obj") or context.get("original")
-        found = publishing.problems_of(document_of(activity.process), actor=request.user)
-        place = _place_of(activity)
-        mine = [problem for problem in found if within(problem.place, place)]
-        more = {"problems": mine, "picks": picks_of(activity.process, request.user)}
-        shown: HttpResponse = super().render_change_form(request, context | more, *args, **kwargs)
-        return shown
-
-    def save_model(self, request: HttpRequest, obj: DraftActivity, form: Any, change: bool) -> None:
-        """The one door."""
-        revision = form.cleaned_data["seen"]
-        editing.write_draft(obj.process, form.document, actor=request.user, expected_revision=revision, door=DOOR)
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Nothing beside it."""
-
-    def response_change(self, request: HttpRequest, obj: DraftActivity) -> HttpResponse:
-        """Back to its process, or on with it."""
-        messages.success(request, f"“{obj}” is saved.")
-        if "_continue" in request.POST:
-            return redirect(request.path)
-        return redirect("admin:processes_process_change", obj.process_id)
-
-
-def _place_of(activity: DraftActivity) -> str:
-    phases = list(activity.process.draft_phases.order_by("position", "id").values_list("pk", flat=True))
-    inside = list(activity.phase.draft_activities.order_by("position", "id").values_list("pk", flat=True))
-    return f"/phases/{phases.index(activity.phase_id)}/activities/{inside.index(activity.pk)}"
-
-
-def picks_of(process: Process, user: Any) -> dict[str, Any]:
-    """What the fields of a draft's page offer: people, phases and activities with what they depend on, processes, and activities of the store."""
-    people = [f"group:{name}" for name in Group.objects.order_by("name").values_list("name", flat=True)[:MOST_PICKS]]
-    people += [f"user:{email}" for email in User.objects.filter(is_active=True).order_by("email").values_list("email", flat=True)[:MOST_PICKS]]
-    return {
-        "people": people,
-        "phases": {row.identifier: row.depends_on for row in process.draft_phases.all()} if process.pk else {},
-        "activities": {row.identifier: row.depends_on for row in process.draft_activities.all()} if process.pk else {},
-        "processes": list(Process.objects.visible_to(user).filter(archived_at=None, versions__isnull=False).distinct().values_list("identifier", flat=True)),
-        "templates": list(ActivityTemplate.objects.visible_to(user).filter(archived_at=None).values_list("identifier", flat=True)),
-    }
-
-
-@admin.register(ProcessVersion)
-class ProcessVersionAdmin(ModelAdmin):
-    """Published versions, to look at: they never change."""
-
-    list_display = ("process", "number", "published_at", "published_by", "note")
-    list_select_related = ("process", "published_by")
-    list_filter = ("published_at",)
-    search_fields = ("process__identifier", "process__name", "note")
-    ordering = ("-published_at",)
-    fields = ("process", "number", "hash", "note", "published_at", "published_by", "written_by", "as_file")
-    readonly_fields = fields
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        """Those of processes this person may see."""
-        rows = ProcessVersion.objects.filter(process__in=Process.objects.visible_to(request.user)).defer("document")
-        return rows.select_related("process", "published_by")
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Whoever may use the admin."""
-        return bool(request.user.is_active and request.user.is_staff)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What `get_queryset` shows may be seen."""
-        return self.has_module_permission(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Versions come from publishing."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    @display(description="Authors")
-    def written_by(self, version: ProcessVersion) -> str:
-        """Who saved the draft since the version before, or published."""
-        return ", ".join(person.email for person in version.authors.all())
-
-    @display(description="YAML")
-    def as_file(self, version: ProcessVersion) -> str:
-        """As it would be exported."""
-        return format_html("<pre>{}</pre>", yaml_text(version.document))
-
-
-def _may_edit(request: HttpRequest, process: Process | None) -> bool:
-    if process is None or not process.pk:
-        return may_create(request.user)
-    return process.archived_at is None and may(request.user, Permission.AUTHOR, process)
+def _called(form: Any, name: str) -> str:
+    row = str(form["name"].value() or form["identifier"].value() or "") if form.prefix else ""
+    return " › ".join(part for part in (row, str(form.fields[name].label or name.replace("_", " "))) if part)
 
 
 def _listed(problems: list[Problem]) -> str:

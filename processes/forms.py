@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from django import forms
+from django.forms.formsets import BaseFormSet
 from django.forms.models import BaseInlineFormSet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -27,7 +28,7 @@ from processes.struct_kinds import ABSENT, Kind, broken, drawn, read, same
 from processes.struct_specs import activity_kind, inputs_kind, rules_kind, value_table
 from processes.surroundings import connectors
 
-_KEYS = {"identifier": "id", "condition": "if"}
+KEYS = {"identifier": "id", "condition": "if"}
 """Form field -> key of the file, where they differ."""
 PHASE_FIELDS = (
     *("identifier", "name", "description", "owners", "depends_on", "condition", "run_when"),
@@ -61,7 +62,7 @@ class StructWidget(forms.Widget):
     """A mapping or list of the file as form controls (`struct_kinds`)."""
 
     class Media:
-        js = ("authoring/structs.js",)
+        js = ("authoring/picks.js", "authoring/structs.js", "authoring/plan.js", "authoring/live.js")
         css: ClassVar = {"all": ["authoring/structs.css"]}
 
     def __init__(self, kind: Kind) -> None:
@@ -70,7 +71,7 @@ class StructWidget(forms.Widget):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """The controls."""
-        return format_html('<div class="st" data-struct>{}</div>', drawn(self.kind, name, ABSENT if value in (None, "", {}, []) else value))
+        return format_html('<div class="st" data-field="{}">{}</div>', name, drawn(self.kind, name, ABSENT if value in (None, "", {}, []) else value))
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         """The value, or None when nothing is said."""
@@ -144,7 +145,7 @@ class _DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def problem(self, key: str, message: str) -> None:
         """Say a problem at the field of this key of the file."""
-        name = next((name for name, other in _KEYS.items() if other == key), key)
+        name = next((name for name, other in KEYS.items() if other == key), key)
         self.add_error(name if name in self.fields else None, message)
 
 
@@ -196,17 +197,17 @@ class _ItemForm(_DocumentForm):
         super().__init__(*args, **more)
         row = self.instance
         self.written = item_of(row, self.columns, self.part) if row.pk else {}
-        inside = {_KEYS.get(name, name): name for name in self.shown}
+        inside = {KEYS.get(name, name): name for name in self.shown}
         defaults = {name: self.fields[name].initial for name in self.shown}
         self.initial = {name: self.written.get(key, defaults[name] or "") for key, name in inside.items()} | {"position": row.position} | dict(self.initial)
 
     def has_changed(self) -> bool:
-        """Whether it says anything; where it stands does not count, because the page numbers empty forms too."""
-        return any(name != "position" for name in self.changed_data)
+        """Whether it says anything; where it stands does not count, because the page says that of empty forms too."""
+        return any(name not in ("position", "phase") or self.instance.pk for name in self.changed_data)
 
     def item(self) -> dict[str, Any]:
         """Its mapping in the document: what the form shows, and every other key as it is."""
-        said = {_KEYS.get(name, name): self.said(name) for name in self.shown}
+        said = {KEYS.get(name, name): self.said(name) for name in self.shown}
         kept = {key: value for key, value in self.written.items() if key not in said or value in _DEFAULT}
         return kept | {key: value for key, value in said.items() if value not in _DEFAULT}
 
@@ -297,17 +298,30 @@ class ActivityPageForm(_DocumentForm):
         return data
 
 
+def place_in(places: Mapping[str, Any], place: str) -> str:
+    """The innermost of these places that holds the place; "" when none does."""
+    return max((known for known in places if within(place, known)), key=len, default="")
+
+
 class DraftFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
     """The rows of one kind."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        """A number is enough: rows are written by the verbs. Django's own fields for it would look up every row, and cost more than all others."""
+        BaseFormSet.add_fields(self, form, index)
+        form.fields["id"] = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def clean(self) -> None:
         """Not row by row (see `_DocumentForm`)."""
 
+    def kept(self) -> list[Any]:
+        """The forms that are not marked to go, whether what they say can be read or not."""
+        return [form for form in self.forms if not (form.is_bound and self._should_delete_form(form))]  # type: ignore[attr-defined]
+
     def given(self) -> list[Any]:
         """The forms that say something, in the order of their positions."""
-        forms_ = [form for form in self.forms if form.has_changed() or form.instance.pk]
-        kept = [form for form in forms_ if form not in self.deleted_forms]
-        return sorted(kept, key=lambda form: form.cleaned_data.get("position") or 0)
+        said = [form for form in self.kept() if form.has_changed() or form.instance.pk]
+        return sorted(said, key=lambda form: form.cleaned_data.get("position") or 0)
 
 
 class ActivityFormSet(DraftFormSet):
@@ -316,19 +330,24 @@ class ActivityFormSet(DraftFormSet):
     main: ProcessForm
     phases: DraftFormSet
     document: Mapping[str, Any]
+    built: dict[str, Any] | None = None
+    """The document as the page says it, readable or not; None where ids are missing."""
+    places: Mapping[str, Any]
+    """Where in it each phase and activity stands -> its form."""
 
     def clean(self) -> None:
         """Every problem is said at the field it is about. What is merely unsound may be saved."""
-        if not self.main.is_valid() or not self.phases.is_valid() or any(form.errors for form in self.forms):
-            return
         places: dict[str, Any] = {}
-        document = self._document(places)
+        self.places = places
+        if not self.main.is_valid() or not self.phases.is_valid() or any(form.errors for form in self.kept()):
+            return
+        document = self.built = self._document(places)
         if document is None:
             raise forms.ValidationError("Some activities name no phase.")
         found = reading.parse(document)
         problems = errors([*found.problems, *editing.unstorable(found)])
         for problem in problems:
-            place = max((place for place in places if within(problem.place, place)), key=len, default="")
+            place = place_in(places, problem.place)
             key, *inside = problem.place.removeprefix(place).split("/")[1:] or [""]
             message = f"{' → '.join(inside)}: {problem.message}" if inside else problem.message
             (places[place] if place else self.main).problem(key, message)

@@ -105,6 +105,8 @@ class Text:
 
     rows: int = 0
     list_id: str = ""
+    hint: str = ""
+    """What it may look like, shown while it is empty."""
     template: str = "admin/processes/struct/text.html"
 
     def fits(self, value: Any) -> bool:
@@ -118,7 +120,7 @@ class Text:
     def shown(self, name: str, value: Any) -> dict[str, Any]:
         """With room for its lines."""
         text = "" if value is ABSENT else value
-        return {"value": text, "rows": max(self.rows, min(12, text.count("\n") + 2) if "\n" in text else 0), "list_id": self.list_id}
+        return {"value": text, "rows": max(self.rows, min(12, text.count("\n") + 2) if "\n" in text else 0), "list_id": self.list_id, "hint": self.hint}
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ class Lines:
     """Texts, one a line."""
 
     picks: str = ""
-    """What is offered beside it: people, phases or activities."""
+    """What is offered beside it: people, phases, activities, or names of values; see picks.js."""
     template: str = "admin/processes/struct/lines.html"
 
     def fits(self, value: Any) -> bool:
@@ -288,6 +290,10 @@ class Key:
     label: str = ""
     help: str = ""
     when: str = ""
+    part: str = ""
+    """Under which heading it is shown; keys of one part stand together."""
+    rare: bool = False
+    """Folded away while it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -295,6 +301,8 @@ class Struct:
     """A mapping with known keys; what comes back has them in the order in which they stand here."""
 
     keys: tuple[Key, ...]
+    order: tuple[str, ...] = ("",)
+    """The headings (`Key.part`) as they follow each other on the page."""
     template: str = "admin/processes/struct/struct.html"
 
     def fits(self, value: Any) -> bool:
@@ -312,7 +320,12 @@ class Struct:
         for key in self.keys:
             if isinstance(key.kind, Switch):
                 values = choosing(key.kind, key.key, values)
-        return {"keys": [(key, drawn(key.kind, f"{name}.{key.key}", values.get(key.key, ABSENT))) for key in self.keys], "prefix": name}
+        parts: dict[str, tuple[list[Any], list[Any]]] = {part: ([], []) for part in self.order}
+        for key in self.keys:
+            value_ = values.get(key.key, ABSENT)
+            usual, rare = parts[key.part]
+            (rare if key.rare and value_ is ABSENT else usual).append((key, drawn(key.kind, f"{name}.{key.key}", value_)))
+        return {"parts": [(heading, usual, rare) for heading, (usual, rare) in parts.items()], "prefix": name}
 
 
 @dataclass(frozen=True)

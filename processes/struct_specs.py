@@ -9,9 +9,25 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
-from processes.blueprint import Activity, ChecklistTask, Part, Rule, Variable
+from processes.blueprint import Activity, Approval, ChecklistTask, Part, Rule, Seconds, Variable
 from processes.struct_kinds import Choice, Flag, Key, Kind, Lines, Number, Rows, Struct, Switch, Table, Text, Value, When
 
+_OTHERS = "Values, locks and freezes"
+_PARTS = {
+    **dict.fromkeys(("name", "description", "type", "uses"), ""),
+    **dict.fromkeys(("connector", "connection", "effect", "with", "process", "inputs", "instructions", "fields", "tasks", "outputs"), "What it does"),
+    **dict.fromkeys(("owners", "approval"), "Who answers for it"),
+    **dict.fromkeys(("depends_on", "if", "run_when"), "When it runs"),
+    **dict.fromkeys(("timeout", "retry", "on_failure", "optional", "recovers"), "When it fails"),
+}
+"""The heading of each key of an activity, in their order on the page; every other key is under the last."""
+_RARE = {
+    Variable: {"name", "pattern", "min", "max", "min_length", "max_length", "required_if"},
+    ChecklistTask: {"description", "expected"},
+    Approval: {"escalate", "reminders", "on_expiry", "on_reject", "reject_when", "comment", "reauthenticate", "allow_tokens", "binds"},
+    Activity: {"connection", "effect", "run_when", "recovers"},
+}
+"""What is seldom said stands folded away until it is."""
 _TEXTS = {(Activity, "instructions"): 5, (Activity, "description"): 2, (Variable, "description"): 0, (ChecklistTask, "description"): 0}
 _PEOPLE = {"owners", "of", "to"}
 _WHEN = {
@@ -65,8 +81,8 @@ def activity_kind(connectors: Mapping[str, Mapping[str, Any]]) -> Struct:
         elif key.key == "uses":
             kind = Text(list_id="known-templates")
         when = "uses=*|type=automated" if key.key == "with" else _WHEN.get(key.key, "")
-        keys.append(Key(key.key, kind, key.label, key.help, when))
-    return Struct(tuple(keys))
+        keys.append(Key(key.key, kind, key.label, key.help, when, _PARTS.get(key.key, _OTHERS), key.rare))
+    return Struct(tuple(keys), tuple(dict.fromkeys((*_PARTS.values(), _OTHERS))))
 
 
 @cache
@@ -75,10 +91,17 @@ def part_kind(part: type[Part]) -> Struct:
     keys = []
     for name, field in part.model_fields.items():
         key = field.alias or name
-        kind = _kind(part, key, field.annotation)
+        kind = _with_default(_kind(part, key, field.annotation), field.default)
         when = _VARIABLE_WHEN.get(key, "") if part is Variable else ""
-        keys.append(Key(key, kind, key.replace("_", " ").capitalize(), field.description or "", when))
+        keys.append(Key(key, kind, key.replace("_", " ").capitalize(), field.description or "", when, rare=key in _RARE.get(part, ())))
     return Struct(tuple(keys))
+
+
+def _with_default(kind: Kind, default: Any) -> Kind:
+    """A choice says what is meant when none is chosen."""
+    if isinstance(kind, Choice) and isinstance(default, str) and default:
+        return Choice(kind.options, f"{str(default).replace('_', ' ')} (default)")
+    return kind
 
 
 def _kind(part: type[Part], key: str, annotation: Any) -> Kind:
@@ -90,6 +113,10 @@ def _kind(part: type[Part], key: str, annotation: Any) -> Kind:
         return Value(optional=True)
     if key in _PEOPLE:
         return Lines("people")
+    if part is Approval and key in ("exclude", "binds"):
+        return Lines("exclude" if key == "exclude" else "names")
+    if part is Approval and key == "reauthenticate":
+        return Choice((True, "signature", "passkey"), "No (default)")
     if key == "depends_on":
         return Lines("activities" if part is Activity else "phases")
     return _by_type(part, key, annotation)
@@ -97,6 +124,8 @@ def _kind(part: type[Part], key: str, annotation: Any) -> Kind:
 
 def _by_type(part: type[Part], key: str, annotation: Any) -> Kind:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation == Seconds:
+        return Text(hint="30m, 24h, 2d or 1d12h")
     if origin is typing.Annotated:
         return Text() if arguments[0] is int or arguments[0] is str else _by_type(part, key, arguments[0])
     if origin in (typing.Union, types.UnionType):

@@ -232,7 +232,14 @@ ADMIN_CONTENT_SECURITY_POLICY = CONTENT_SECURITY_POLICY["DIRECTIVES"] | {
     "style-src": [SELF, UNSAFE_INLINE],
 }
 
-UNFOLD = {"SITE_TITLE": "relorch", "SITE_HEADER": "relorch", "SITE_SUBHEADER": "Administration"}
+# Chrome is ink on neutral, because colour means state: what unfold calls primary is the ink of tokens.css, lighter where the ground is dark.
+_INK = ("#f6f7f9", "#f0f2f5", "#e4e7ec", "#ccd2da", "#929ba7", "#5f6874", "#20252d", "#363d48", "#262b32", "#191d23", "#14171b")
+UNFOLD = {
+    "SITE_TITLE": "relorch",
+    "SITE_HEADER": "relorch",
+    "SITE_SUBHEADER": "Administration",
+    "COLORS": {"primary": dict(zip(("50", *(f"{step}00" for step in range(1, 10)), "950"), _INK, strict=True))},
+}
 
 # API
 

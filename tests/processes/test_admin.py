@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html import unescape
 from typing import Any
 
@@ -149,7 +150,7 @@ def test_half_finished_drafts_are_saved_and_their_problems_shown(client: Client,
     process = factories.process("shop", actor=owner, phases=[{"id": "a", "depends_on": ["nowhere"]}])
     html, fields = page(client, change(process))
     assert "nowhere" in html
-    assert "/phases/0" in html
+    assert "a › depends on" in html, "where it is"
     assert client.post(change(process), fields | {"name": "Half"}, follow=True).status_code == 200
     assert Process.objects.get().name == "Half"
 
@@ -297,11 +298,14 @@ def test_archiving_and_deleting_go_through_the_verbs(client: Client, owner: User
     first, second = factories.process("one", actor=owner), factories.process("two", actor=owner)
     client.post(LIST, {"action": "archive_processes", "_selected_action": [first.pk]})
     assert Process.objects.get(pk=first.pk).archived_at
-    client.post(LIST, {"action": "unarchive_processes", "_selected_action": [first.pk]})
+    assert "one<" not in page(client, LIST)[0]
+    client.post(f"{LIST}?state=archived", {"action": "unarchive_processes", "_selected_action": [first.pk]})
     assert not Process.objects.get(pk=first.pk).archived_at
     assert client.post(f"{LIST}{second.pk}/delete/", {"post": "yes"}).status_code == 302
     factories.version(first, actor=owner)
-    assert client.post(f"{LIST}{first.pk}/delete/", {"post": "yes"}).status_code == 403
+    refused = client.post(f"{LIST}{first.pk}/delete/", {"post": "yes"}, follow=True).content.decode()
+    assert "cannot be deleted: it has 1 published version. It can be archived." in refused
+    assert Process.objects.filter(pk=first.pk).exists()
     assert [event.verb for event in Event.objects.order_by("pk")][2:] == ["process.archived", "process.unarchived", "process.deleted", "process.published"]
 
 
@@ -315,3 +319,103 @@ def test_versions_are_to_look_at(client: Client, owner: User) -> None:
     stranger: Any = factories.person("s", is_staff=True)
     client.force_login(stranger, backend="django.contrib.auth.backends.ModelBackend")
     assert client.get(path).status_code == 302
+
+
+def test_what_is_being_typed_is_checked_and_not_stored(client: Client, owner: User) -> None:
+    two = [{"id": name, "activities": [{"id": f"{name}_it", "type": "automated", "connector": "noop"}]} for name in ("a", "b")]
+    process = factories.process("shop", actor=owner, phases=two)
+    _, fields = page(client, change(process))
+    found = client.post(f"{LIST}{process.pk}/check/", fields).json()["problems"]
+    assert [(one["severity"], one["mend"]) for one in found] == [("warning", "Put them in order")]
+    circle = fields | {"draft_phases-0-depends_on": "b", "draft_phases-1-depends_on": "a"}
+    [circular] = client.post(f"{LIST}{process.pk}/check/", circle).json()["problems"]
+    assert "circle" in circular["message"]
+    assert circular["row"].startswith("draft_phases-")
+    assert circular["field"].endswith("-depends_on")
+    [unnamed] = client.post(f"{LIST}{process.pk}/check/", fields | {"draft_activities-1-identifier": ""}).json()["problems"]
+    assert (unnamed["field"], unnamed["row"]) == ("draft_activities-1-identifier", "draft_activities-1")
+    own = on_its_own(process, "a_it")
+    _, one = page(client, own)
+    [wrong] = client.post(own.replace("/change/", "/check/"), one | {"activity.timeout": "soon"}).json()["problems"]
+    assert (wrong["field"], wrong["inside"]) == ("activity", ["timeout"]) or "timeout" in wrong["message"]
+    assert Process.objects.get().revision == 1
+    reader = factories.person("reader", is_staff=True)
+    factories.allow(reader, "view_process", process)
+    client.force_login(reader, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.post(f"{LIST}{process.pk}/check/", fields).status_code == 403
+
+
+def test_a_warning_is_mended_by_a_click(client: Client, owner: User) -> None:
+    two = [{"id": name, "activities": [{"id": f"{name}_it", "type": "automated", "connector": "noop"}]} for name in ("a", "b")]
+    process = factories.process("shop", actor=owner, phases=two)
+    html, fields = page(client, change(process))
+    value = re.search(r'name="_mend" value="([^"]*)"', html)
+    assert value
+    answer = client.post(change(process), fields | {"name": "Named too", "_mend": unescape(value[1])})
+    assert answer["Location"].endswith(change(process))
+    saved = document_of(Process.objects.get())
+    assert saved["phases"][1]["depends_on"] == ["a"]
+    assert (saved["name"], Process.objects.get().revision) == ("Named too", 2)
+    _, fields = page(client, change(process))
+    refused = client.post(change(process), fields | {"_mend": "phases_start_together:"}, follow=True).content.decode()
+    assert "cannot be mended by a click" in refused
+    assert Process.objects.get().revision == 2
+
+
+def test_a_process_is_duplicated_and_archived_after_a_look(client: Client, owner: User) -> None:
+    process = factories.process("shop", actor=owner)
+    path = f"{LIST}{process.pk}/duplicate/"
+    html, _ = page(client, path)
+    assert "shop_2" in html
+    assert "exists already" in unescape(client.post(path, {"id": "shop", "name": "Again"}).content.decode())
+    assert client.post(path, {"id": "shop_again", "name": "Again"}).status_code == 302
+    made = Process.objects.get(identifier="shop_again")
+    assert document_of(made)["phases"] == document_of(process)["phases"]
+    away = f"{LIST}{process.pk}/archive/"
+    assert client.get(away).status_code == 200
+    assert not Process.objects.get(pk=process.pk).archived_at
+    client.post(away, {"reason": "Nobody uses it"})
+    assert Process.objects.get(pk=process.pk).archived_at
+    history = page(client, f"{LIST}{process.pk}/history/")[0]
+    assert "Nobody uses it" in history
+    assert "Created" in history
+
+
+def test_an_activity_that_was_just_added_is_opened(client: Client, owner: User) -> None:
+    process = factories.process("shop", actor=owner)
+    _, fields = page(client, change(process))
+    added = {"draft_activities-TOTAL_FORMS": "2", "draft_activities-1-identifier": "more", "draft_activities-1-phase": "work", "_open": "draft_activities-1"}
+    answer = client.post(change(process), fields | added)
+    assert answer["Location"].endswith(on_its_own(process, "more"))
+
+
+def test_a_process_of_300_activities_opens_and_saves_with_few_queries(client: Client, owner: User) -> None:
+    def large(identifier: str, many: int) -> Process:
+        activities = [{"id": f"a{n}", "type": "automated", "connector": "noop", **({"depends_on": [f"a{n - 1}"]} if n else {})} for n in range(many)]
+        return factories.process(identifier, actor=owner, phases=[{"id": "work", "activities": activities}])
+
+    small, big = large("small", 3), large("big", 300)
+    counts = []
+    for process in (small, big):
+        client.get(change(process))
+        with CaptureQueriesContext(connection) as captured:
+            began = time.process_time()
+            _, fields = page(client, change(process))
+            took = time.process_time() - began
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
+    assert took < 2, "half a second on a machine of its own, most of it here for reading the page back"
+    assert client.post(change(big), fields | {"name": "Bigger"}).status_code == 302
+    assert len(document_of(big)["phases"][0]["activities"]) == 300
+
+
+def test_the_list_of_versions_has_constant_queries(client: Client, owner: User) -> None:
+    counts = []
+    for n in range(2):
+        for m in range(1 + 4 * n):
+            factories.version(factories.process(f"process{n}_{m}", actor=owner), actor=owner)
+        client.get("/admin/processes/processversion/")
+        with CaptureQueriesContext(connection) as captured:
+            page(client, "/admin/processes/processversion/")
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
