@@ -174,7 +174,8 @@ def references(process: Process, *, actor: Any = None) -> list[str]:
         found.append(f"it has {count} published version{'s' if count > 1 else ''}")
     for related in ("releases", "release_groups"):  # of the apps above, by the name they give here
         if hasattr(process, related) and (count := getattr(process, related).count()):
-            found.append(f"{count} {related.replace('_', ' ')} {'use it' if count > 1 else 'uses it'}")
+            named = related.replace("_", " ")
+            found.append(f"{count} {named} use it" if count > 1 else f"1 {named.removesuffix('s')} uses it")
     if said := named_for(actor, drafts_running(process).values_list("process", flat=True)):
         found.append(f"it is a subprocess of {said}")
     return found

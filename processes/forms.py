@@ -157,7 +157,7 @@ class ProcessForm(_DocumentForm):
     name = _text("Name", max_length=editing.LONGEST_NAME)
     description = _text("Description", rows=3)
     category = _choice("Category", Category, empty=False)
-    owners = NamesField(picks="people", help_text="One a line, for instance user:ann@example.com or group:qa. Owners may edit, publish, start and operate.")
+    owners = NamesField(picks="people", help_text="For instance user:ann@example.com or group:qa. Owners may edit, publish, start and operate.")
     fail_fast = forms.BooleanField(
         required=False, widget=UnfoldBooleanSwitchWidget(), help_text="The first failure stops everything outside the failure paths."
     )
@@ -218,7 +218,7 @@ class PhaseForm(_ItemForm):
     identifier = _id("Its name in expressions.")
     name = _text("Name", max_length=editing.LONGEST_NAME)
     description = _text("Description", rows=2)
-    owners = NamesField(picks="people", help_text="One a line, for instance user:ann@example.com or group:qa; else the process's.")
+    owners = NamesField(picks="people", help_text="For instance user:ann@example.com or group:qa; else the process's.")
     depends_on = NamesField(picks="phases", label="Depends on", help_text="Phases that come before it.")
     condition = _text("If", help_text="A CEL expression, for instance  inputs.region == 'eu'")
     run_when = _choice("Run when", RunWhen, empty=False, initial=RunWhen.SATISFIED)

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.templatetags.static import static
 
 from relorch import databases, environment
 
@@ -238,6 +239,7 @@ UNFOLD = {
     "SITE_TITLE": "relorch",
     "SITE_HEADER": "relorch",
     "SITE_SUBHEADER": "Administration",
+    "STYLES": [lambda request: static("authoring/admin.css")],
     "COLORS": {"primary": dict(zip(("50", *(f"{step}00" for step in range(1, 10)), "950"), _INK, strict=True))},
 }
 
