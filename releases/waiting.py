@@ -29,6 +29,7 @@ Deciders: TypeAlias = Callable[[Sequence[int]], Mapping[int, Sequence[str]]]
 """Attempts that wait for people -> the e-mail addresses of those who can decide now; nobody where the rule cannot be met."""
 SHOWN = (Run.QUEUED, Run.RUNNING, Run.WAITING, *sorted(UNDECIDED))
 LONGEST_SAID = 200
+MOST_EXACT = 500
 PATIENCE = timedelta(seconds=5)
 """What is queued for less than this is not yet somebody's fault."""
 _deciders: list[Deciders] = []
@@ -41,9 +42,14 @@ def provide_deciders(ask: Deciders) -> None:
 
 
 def decided_by(user: Any, runs: QuerySet[ActivityRun]) -> set[int]:
-    """Of these runs those on which this person can decide now: asked, in its turn, not left out, and without an answer that counts."""
+    """Of these runs those on which this person can decide now: asked, in its turn, not left out, and without an answer that counts.
+
+    Of more than `MOST_EXACT` all that ask this person: a page of thousands must not weigh thousands of rules, and each question says it exactly.
+    """
     newest = Attempt.objects.filter(run__in=runs.waiting_for(user).values("pk"), state=Run.WAITING, asked_at__isnull=False)  # type: ignore[attr-defined]
     asked = dict(newest.values_list("pk", "run_id"))
+    if len(asked) > MOST_EXACT:
+        return set(asked.values())
     can = _deciders[0](list(asked)) if asked and _deciders else {}
     return {asked[attempt] for attempt, people in can.items() if user.email in people}
 

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from bench.large import all_wait, half_over, work_off
 from processes import editing, publishing
+from releases import waiting
 from releases.activity_list import MOST
 from releases.models import Release
 from relorch.accounts.models import User
@@ -58,11 +59,11 @@ def test_all_of_it_is_read_with_a_constant_number_of_queries_and_shown_in_parts(
     key = "p25_0" if shape is half_over else "a7"
     for address in ("/releases/{}/", "/releases/{}/?open=*", "/releases/{}/?show=all&part=2", "/releases/{}/live/held/", "/releases/{}/abort/"):
         text, queries = asked(client, address.format(many.pk))
-        assert queries == asked(client, address.format(few.pk))[1], address
+        assert queries <= asked(client, address.format(few.pk))[1], address
         assert len(text) < 600_000, address
         assert text.count('<tr id="row-') <= MOST
     for address in (f"/releases/{{}}/activities/{key}/", "/approvals/waiting/{}/", "/api/v1/releases/{}/", "/api/v1/releases/{}/plan/"):
-        assert asked(client, address.format(many.pk))[1] == asked(client, address.format(few.pk))[1], address
+        assert asked(client, address.format(many.pk))[1] <= asked(client, address.format(few.pk))[1], address
     shown = client.get(f"/api/v1/releases/{many.pk}/").json()
     assert len(shown["activities"]) == MANY
     assert len(shown["waiting_for"]) == (1 if shape is half_over else MANY)
@@ -128,3 +129,17 @@ def test_of_hundreds_of_phases_those_are_drawn_in_which_something_happens(owner:
     assert "p0" in re.findall(r'id="phase-(p\d+)"', client.get(f"/releases/{release.pk}/activities/a0/").content.decode()), "what is looked at is there"
     assert 'placeholder="Id of the phase"' in page
     assert len(client.get(f"/releases/{release.pk}/?open=*").content) < 600_000
+
+
+def test_of_very_many_questions_the_page_weighs_no_rules(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = release_of(owner, all_wait(60), "weighed")
+    weighed: list[int] = []
+    ask = waiting._deciders[0]
+    monkeypatch.setattr(waiting, "_deciders", [lambda ids: weighed.extend(ids) or ask(ids)])
+    client = client_of(owner)
+    client.get(f"/releases/{release.pk}/")
+    assert len(weighed) >= 60
+    weighed.clear()
+    monkeypatch.setattr(waiting, "MOST_EXACT", 50)
+    assert client.get(f"/releases/{release.pk}/").content.decode().count("act--you") == 60
+    assert len(weighed) == 8, "those that the card of waits names"
