@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def perform(claim: Claim, at: datetime, *, version: int) -> End | Wait:
     try:
         # a later attempt may have been given other inputs by the person who retried
         if step.is_plain and step.lane == Attempt.ENGINE and claim.number == 1:
-            return _answer(claim, step, _call(claim, step, dict(step.activity.arguments), at, []), None, [])
+            return _answer(claim, step, _call(claim, step, dict(step.activity.arguments), at, []), None, [], over_at=_over_at(step, at))
         return _with_names(claim, step, at)
     except ExpressionError as error:
         return End(claim.attempt, claim.run, Run.FAILED, claim.fence, code=error.code, message=f"{error.message} In: {error.expression}", number=claim.number)
@@ -60,7 +60,7 @@ def _with_names(claim: Claim, step: Step, at: datetime) -> End | Wait:
     arguments = {**render(activity.arguments, names), **changes.get("inputs", {})}
     hidden = _secrets_of(release)
     Attempt.objects.filter(pk=claim.attempt, fence=claim.fence).update(inputs=mask_json(arguments, hidden))
-    return _answer(claim, step, _call(claim, step, arguments, at, hidden), release, hidden)
+    return _answer(claim, step, _call(claim, step, arguments, at, hidden), release, hidden, over_at=_over_at(step, at))
 
 
 def _secrets_of(release: Release) -> list[str]:
@@ -113,10 +113,14 @@ def _workspace(home: str | Path, root: int) -> Path:
     return Path(home) / "workspaces" / str(root)
 
 
-def _answer(claim: Claim, step: Step, said: Done | Later, release: Release | None, hidden: list[str], *, was: Run = Run.RUNNING) -> End | Wait:
+def _answer(
+    claim: Claim, step: Step, said: Done | Later, release: Release | None, hidden: list[str], *, over_at: datetime | None, was: Run = Run.RUNNING
+) -> End | Wait:
     faults.point("effect.after")
     if isinstance(said, Later):
-        return Wait(claim, said.reference, said.poll_at, said.due_at, mask(said.message, hidden), mask_json(dict(said.outputs), hidden), was)
+        # at its time-out it is looked at in any case, and then it is over
+        poll_at = min(filter(None, (said.poll_at, over_at)), default=None) if said.poll_at or (said.due_at and over_at and over_at < said.due_at) else None
+        return Wait(claim, said.reference, poll_at, said.due_at, mask(said.message, hidden), mask_json(dict(said.outputs), hidden), was)
     if not said.succeeded:
         return End(
             claim.attempt,
@@ -159,7 +163,7 @@ def finish_waiting(attempt: Attempt, at: datetime) -> End | Wait:
                 said = Done(succeeded=False, outputs=attempt.outputs or {}, message="It took too long.", code="timeout")
             else:
                 said = behind.poll(dict(attempt.reference or {}), call)
-        return _answer(claim, step, said, run.release, hidden, was=Run.WAITING)
+        return _answer(claim, step, said, run.release, hidden, over_at=_over_at(step, attempt.started_at or at), was=Run.WAITING)
     except ExpressionError as error:
         return End(claim.attempt, claim.run, Run.FAILED, claim.fence, Run.WAITING, code=error.code, message=error.message, number=claim.number)
     except Exception as error:
@@ -167,12 +171,17 @@ def finish_waiting(attempt: Attempt, at: datetime) -> End | Wait:
         return Wait(claim, attempt.reference or {}, at + POLL_AGAIN, attempt.due_at, f"Cannot tell yet: {error}", attempt.outputs or {}, Run.WAITING)
 
 
+def _over_at(step: Step, began: datetime) -> datetime | None:
+    """When its author says that it has taken too long."""
+    return began + timedelta(seconds=float(step.activity.timeout)) if step.activity.timeout else None
+
+
 def _is_over(attempt: Attempt, step: Step, at: datetime) -> bool:
-    """Whether what is polled has taken longer than it may. Without a word of its author a signal waits for ever: its own `due` says otherwise (S26)."""
-    timeout = step.activity.timeout or (None if step.activity.connector == "signal" else DEFAULT_TIMEOUT)
-    if timeout is None or attempt.due_at is not None or attempt.started_at is None:
-        return False
-    return (at - attempt.started_at).total_seconds() >= timeout
+    """Whether what waits has taken longer than it may. Without a word of its author a signal waits for ever, since its own `due` says otherwise (S26), and a
+    timer until its time."""
+    has_its_own = step.activity.connector == "signal" or attempt.due_at is not None
+    timeout = step.activity.timeout or (None if has_its_own else DEFAULT_TIMEOUT)
+    return timeout is not None and attempt.started_at is not None and (at - attempt.started_at).total_seconds() >= timeout
 
 
 def _silent(text: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from processes.blueprint import Activity, ActivityType, Retry
 from processes.constraints import spec_problems
+from processes.durations import parse_duration
 from processes.expressions import has_expression
 from processes.problems import Problem, did_you_mean, pointer
 from processes.soundness.checking import Check, Place, Step, is_set, kind_of
@@ -105,12 +106,23 @@ def _form(c: Check, step: Step) -> None:
         seen.add(task.id)
 
 
+def _seconds(written: Any) -> float:
+    """What is no duration, or an expression, is somebody else's problem: no time at all."""
+    try:
+        return float(parse_duration(written))
+    except (ValueError, TypeError):
+        return 0.0
+
+
 def _times(c: Check, step: Step) -> None:
     activity, place = step.whole or step.activity, step.place
     if activity.timeout == 0:
         c.say("zero_duration", "A time-out of zero lets nothing run.", (*place, "timeout"))
     elif activity.timeout is not None and activity.expected is not None and activity.expected > activity.timeout:
         c.say("times_contradict", "It is expected to take longer than its time-out allows.", (*place, "expected"), warning=True)
+    waits = activity.arguments.get("for") if activity.connector == "timer" else None
+    if activity.timeout and waits is not None and _seconds(waits) > activity.timeout:
+        c.say("times_contradict", "It waits longer than its time-out allows, so that it always fails.", (*place, "timeout"), warning=True)
     retry = activity.retry
     if retry.attempts == 1 and retry != Retry():
         c.say("no_effect", "With one attempt in all nothing is repeated; say attempts: 2 or more.", (*place, "retry"), warning=True)

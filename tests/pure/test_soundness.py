@@ -184,6 +184,7 @@ TABLE: list[tuple[str, Blueprint, str]] = [
     ("zero_duration", document(phase("a", auto("x", timeout="0s"))), f"{A}/timeout"),
     ("zero_duration", approval(due="0s"), f"{A}/approval/due"),
     ("times_contradict", document(phase("a", auto("x", timeout="1m", expected="2m"))), f"{A}/expected"),
+    ("times_contradict", document(phase("a", {"id": "x", "type": "automated", "connector": "timer", "with": {"for": "3d"}, "timeout": "1h"})), f"{A}/timeout"),
     ("times_contradict", document(phase("a", auto("x", retry={"attempts": 2, "delay": "1h"}))), f"{A}/retry/delay"),
     ("times_contradict", approval(due="1h", reminders=["30m", "1h"]), f"{A}/approval/reminders/1"),
     ("times_contradict", approval(due="1h", escalate={"after": "2h", "to": ["group:qa"]}), f"{A}/approval/escalate/after"),

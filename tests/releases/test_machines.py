@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
+from django.db.models import F
 
 from releases import operating, sweep
 from releases.attempts import confirm_stopped, exchange, give_up_lost, renew
@@ -97,6 +99,21 @@ def test_a_timer_waits_as_a_row_and_fires() -> None:
     sweep.sweep()
     run_on(release)
     assert fresh(release).state == "succeeded"
+
+
+def test_a_timer_that_waits_longer_than_its_time_out_fails_when_that_is_over() -> None:
+    """Without a time-out of its author it waits until its time, however far."""
+    timer = {"type": "automated", "connector": "timer", "with": {"for": "3d"}}
+    release = running({"id": "it", "timeout": "1h", **timer}, {"id": "free", **timer}, {"id": "longer", "timeout": "4d", **timer})
+    looked_at = {one.run.key: one.poll_at and (one.poll_at - one.started_at).total_seconds() for one in Attempt.objects.filter(release=release)}
+    assert looked_at == {"it": 3_600, "free": None, "longer": None}
+    Attempt.objects.filter(release=release).update(started_at=F("started_at") - timedelta(hours=2))
+    later(release, 3_590)
+    sweep.sweep()
+    assert states(release)["it"] == "waiting"
+    later(release, 20)
+    sweep.sweep()
+    assert (states(release), run(release, "it").code) == ({"it": "on_hold", "free": "waiting", "longer": "waiting"}, "timeout")
 
 
 def test_a_timer_can_be_skipped() -> None:
