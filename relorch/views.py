@@ -11,7 +11,7 @@ from relorch import readiness
 
 @never_cache
 @require_safe
-async def healthz(request: HttpRequest) -> JsonResponse:
+def healthz(request: HttpRequest) -> JsonResponse:
     """The process answers. Touches neither database nor broker."""
     return JsonResponse({"status": "alive"})
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from csp.constants import HEADER
 from csp.utils import build_policy
 from django.conf import settings
@@ -14,7 +13,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.decorators import sync_and_async_middleware
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
@@ -91,13 +89,8 @@ def problem_answer(request: HttpRequest, body: dict[str, Any]) -> HttpResponse:
 class problems_as_pages:
     """Makes a page or toast of a DomainError that a view raised."""
 
-    sync_capable = True
-    async_capable = True
-
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
         """Nothing to do on the way."""
@@ -119,27 +112,17 @@ class problems_as_pages:
         return problem_answer(request, of_domain_error(error)) if isinstance(error, DomainError) else None
 
 
-@sync_and_async_middleware
 def security_headers(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Nothing that a signed-in person sees is kept in a cache; the admin has its own content policy."""
 
-    def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def handle(request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = get_response(request)
         if request.path.startswith("/admin/"):
             response[HEADER] = build_policy(config=settings.ADMIN_CONTENT_SECURITY_POLICY)
         if not request.path.startswith(settings.STATIC_URL) and not response.has_header("Cache-Control"):
             response["Cache-Control"] = "no-store"
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
         return response
-
-    if iscoroutinefunction(get_response):
-
-        async def handle_async(request: HttpRequest) -> HttpResponseBase:
-            return finish(request, await get_response(request))
-
-        return handle_async
-
-    def handle(request: HttpRequest) -> HttpResponseBase:
-        return finish(request, get_response(request))
 
     return handle
 
