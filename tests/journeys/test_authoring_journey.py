@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,8 +145,10 @@ def saved(page: Any, button: str = "Save and continue editing") -> None:
 def row(page: Any, identifier: str) -> Any:
     """The row of an activity, or the card of a phase."""
     find = "(all, wanted) => all.find((one) => one.value === wanted)?.closest('[data-form]').dataset.form"
-    prefix = page.locator('#plan [name$="-identifier"]').evaluate_all(find, identifier)
-    assert prefix, identifier
+    until = time.monotonic() + 15
+    while not (prefix := page.locator('#plan [name$="-identifier"]').evaluate_all(find, identifier)):  # the page may still be building its rows
+        assert time.monotonic() < until, identifier
+        page.wait_for_timeout(50)
     return page.locator(f'[data-form="{prefix}"]')
 
 
@@ -261,7 +264,8 @@ def test_from_nothing_to_the_second_version(olga: Any) -> None:
     saved(olga)
     olga.get_by_role("link", name="Publish…").first.click()
     expect(olga.locator("#content, main, body").first).to_contain_text("errors keep it from being published")
-    olga.get_by_role("link", name="Back to the draft").click()
+    with olga.expect_navigation():
+        olga.get_by_role("link", name="Back to the draft").click()
     row(olga, "build").get_by_role("button", name="Remove ship").click()
     expect(problems).to_contain_text("Nothing is wrong with it", timeout=15_000)
 
