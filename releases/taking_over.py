@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.utils import timezone
-
 from processes import computed
 from processes.blueprint import Variable
 from processes.expressions import ExpressionError, references, render
@@ -17,7 +15,7 @@ from releases import states
 from releases.models import Release
 from releases.names import names_of
 from relorch.audit.chain import instant
-from relorch.lib import secrets
+from relorch.lib import clock, secrets
 
 NOTHING_YET = " No release of the process has succeeded yet."
 WENT_OUT = (states.Release.SUCCEEDED, states.Release.PARTIALLY_SUCCEEDED)
@@ -53,7 +51,7 @@ def taken_over(
 def _names(process: Process, paths: set[tuple[str, ...]], starter: Any) -> dict[str, Any]:
     return {
         "process": {"id": process.identifier, "name": process.name or process.identifier, "category": process.category},
-        "release": {"starter": starter.email, "started_at": instant(timezone.now())},
+        "release": {"starter": starter.email, "started_at": instant(clock.now())},
         computed.LAST: _last(process, {path[1:] for path in paths if path[0] == computed.LAST}, starter),
     }
 
